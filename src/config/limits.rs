@@ -1,0 +1,3 @@
+//! Limits.
+/// Bytes of one block.
+pub const BLOCK_BYTES: usize = 16 * 1024;

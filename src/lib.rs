@@ -33,5 +33,11 @@
 //! [`manual`] explains the whole in chapters.
 
 pub mod config;
+pub mod conn;
+pub mod control;
+pub mod core;
 pub mod mesh;
+pub mod protocol;
 pub mod ring;
+pub mod server;
+pub mod shard;

@@ -131,7 +131,7 @@ pub const FILES_RESERVED_PROCESS: usize = 32;
 pub const FILES_RESERVED_CORE: usize = 8;
 
 /// Seconds that a drain may take before what is left is closed.
-pub const DRAIN_S_MAX: u64 = 5;
+pub const DRAIN_S_MAX: u64 = 4;
 
 const _: () = assert!(CONNECTIONS_MAX.is_power_of_two(), "a slot's index is a bit field");
 const _: () = assert!(CONNECTIONS_DEFAULT <= CONNECTIONS_MAX);
@@ -191,3 +191,19 @@ pub const LOGBUF_KB_MOST: u32 = 1 << 20;
 pub const CRAWLER_SLEEP_US_MOST: u32 = 1_000_000;
 /// The crawler's pause unless `-o lru_crawler_sleep` says otherwise, in microseconds.
 pub const CRAWLER_SLEEP_US_DEFAULT: u32 = 100;
+
+/// Bytes of one block of reply text.
+pub const BLOCK_BYTES: usize = 16 * KIB;
+/// Bytes that may wait to be sent to one connection before its requests wait instead.
+pub const OUTPUT_BYTES_MAX: usize = MIB;
+/// A value that is not yet all there waits in the connection up to this size; a larger one is
+/// received straight into the arena.
+pub const UPLOAD_BYTES_MIN: usize = 8 * KIB;
+/// Values from this size on are sent from the arena without a copy.
+pub const PINNED_BYTES_MIN: usize = 16 * KIB;
+/// Longest line that is no retrieval, in bytes.
+pub const LINE_BYTES_MAX: usize = 2 * KIB;
+/// From so many bytes on, the keys of an unfinished retrieval line are served.
+pub const KEYS_BYTES_MIN: usize = 8 * KIB;
+/// Key operations that are run as one group: hashed, prefetched and executed together.
+pub const GROUP_MAX: usize = 32;

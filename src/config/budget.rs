@@ -49,9 +49,9 @@ const _: () = assert!(
 impl Budget {
     /// Adds up what `config` will cost.
     pub fn new(config: &Config) -> Self {
-        let ring = limits::RING_ENTRIES as usize * SUBMISSION_BYTES
+        let ring = limits::RING_SUBMISSIONS as usize * SUBMISSION_BYTES
             + limits::RING_COMPLETIONS as usize * COMPLETION_BYTES;
-        let buffers = config.receive_buffers_per_core() * limits::RECEIVE_BUFFER_BYTES;
+        let buffers = usize::from(limits::RECEIVE_BUFFERS) * limits::RECEIVE_BUFFER_BYTES;
         let idle = config.connections_per_core_max() * CONNECTION_IDLE_BYTES;
         let threads = config.threads;
         Self {
@@ -129,9 +129,8 @@ mod tests {
     fn cores_and_connections_cost() {
         assert!(budget("-t 2").ring_bytes == 2 * budget("-t 1").ring_bytes);
         assert!(budget("-c 100000").connection_bytes > budget("-c 100").connection_bytes);
-        // Buffers are bounded however many connections there are.
-        let most = limits::RECEIVE_BUFFERS_MAX / 32 * limits::RECEIVE_BUFFER_BYTES;
-        assert!(budget("-t 1 -c 1000000").buffer_bytes <= most);
+        // Buffers are of a fixed number however many connections there are.
+        assert_eq!(budget("-c 1000000").buffer_bytes, budget("-c 1").buffer_bytes);
     }
 
     #[test]

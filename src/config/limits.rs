@@ -146,40 +146,19 @@ pub const fn files_reserved(threads: usize) -> usize {
 // ---- Rings and buffers ----
 
 /// Submission entries of each core's ring.
-pub const RING_ENTRIES: u32 = 4096;
+pub const RING_SUBMISSIONS: u32 = 1024;
 /// Completion entries of each core's ring: several times the submissions, because one multishot
 /// operation completes many times.
-pub const RING_COMPLETIONS: u32 = 4 * RING_ENTRIES;
-/// Bytes of one provided receive buffer.
-pub const RECEIVE_BUFFER_BYTES: usize = 16 * KIB;
-/// Fewest provided receive buffers of a core.
-pub const RECEIVE_BUFFERS_MIN: usize = 64;
-/// Most provided receive buffers of a core: a buffer group holds at most this many.
-pub const RECEIVE_BUFFERS_MAX: usize = 32_768;
+pub const RING_COMPLETIONS: u32 = 8 * RING_SUBMISSIONS;
+/// Bytes of one provided receive buffer; many small receives share one.
+pub const RECEIVE_BUFFER_BYTES: usize = 64 * KIB;
+/// Provided receive buffers of each core. They are emptied within the loop turn that they fill in,
+/// so their number follows what one turn can receive, not the number of connections.
+pub const RECEIVE_BUFFERS: u16 = 32;
 
-const _: () = assert!(RING_ENTRIES.is_power_of_two() && RING_COMPLETIONS.is_power_of_two());
-const _: () =
-    assert!(RECEIVE_BUFFERS_MIN.is_power_of_two() && RECEIVE_BUFFERS_MAX.is_power_of_two());
-const _: () = assert!(RECEIVE_BUFFERS_MAX <= 1 << 15, "the kernel takes at most 2^15 in a group");
-
-/// Provided receive buffers of one core that serves up to `connections`: a quarter of them may have
-/// bytes waiting at one moment before buffers are returned, which happens within the same loop
-/// turn.
-pub const fn receive_buffers(connections: usize) -> usize {
-    let wanted = (connections / 4).next_power_of_two();
-    if wanted < RECEIVE_BUFFERS_MIN {
-        RECEIVE_BUFFERS_MIN
-    } else if wanted > RECEIVE_BUFFERS_MAX / 32 {
-        // 1024 buffers of 16 KB are 16 MB a core: more would not be drained in one turn anyway.
-        RECEIVE_BUFFERS_MAX / 32
-    } else {
-        wanted
-    }
-}
-
-const _: () =
-    assert!(receive_buffers(1).is_power_of_two(), "a buffer ring's size is a power of two");
-const _: () = assert!(receive_buffers(CONNECTIONS_MAX) <= RECEIVE_BUFFERS_MAX);
+const _: () = assert!(RING_SUBMISSIONS.is_power_of_two() && RING_COMPLETIONS.is_power_of_two());
+const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two(), "the kernel masks the ring's tail");
+const _: () = assert!(RECEIVE_BUFFERS <= 1 << 15, "the kernel takes at most 2^15 in a group");
 
 // ---- Logging and background work ----
 
@@ -193,3 +172,19 @@ pub const LOGBUF_KB_MOST: u32 = 1 << 20;
 pub const CRAWLER_SLEEP_US_MOST: u32 = 1_000_000;
 /// The crawler's pause unless `-o lru_crawler_sleep` says otherwise, in microseconds.
 pub const CRAWLER_SLEEP_US_DEFAULT: u32 = 100;
+
+/// Bytes of one block of reply text.
+pub const BLOCK_BYTES: usize = 16 * KIB;
+/// Bytes that may wait to be sent to one connection before its requests wait instead.
+pub const OUTPUT_BYTES_MAX: usize = MIB;
+/// A value that is not yet all there waits in the connection up to this size; a larger one is
+/// received straight into the arena.
+pub const UPLOAD_BYTES_MIN: usize = 8 * KIB;
+/// Values from this size on are sent from the arena without a copy.
+pub const PINNED_BYTES_MIN: usize = 16 * KIB;
+/// Longest line that is no retrieval, in bytes.
+pub const LINE_BYTES_MAX: usize = 2 * KIB;
+/// From so many bytes on, the keys of an unfinished retrieval line are served.
+pub const KEYS_BYTES_MIN: usize = 8 * KIB;
+/// Key operations that are run as one group: hashed, prefetched and executed together.
+pub const GROUP_MAX: usize = 32;

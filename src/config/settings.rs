@@ -9,8 +9,6 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::limits;
-
 /// All settings of one server process. See the field groups for the flag that sets each.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -240,10 +238,5 @@ impl Config {
     pub fn connections_per_core_max(&self) -> usize {
         let share = self.connections_max.div_ceil(self.threads);
         (share + share / 10 + 1).min(self.connections_max)
-    }
-
-    /// Provided receive buffers of each core.
-    pub fn receive_buffers_per_core(&self) -> usize {
-        limits::receive_buffers(self.connections_per_core_max())
     }
 }

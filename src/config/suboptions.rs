@@ -149,7 +149,7 @@ const TABLE: &[Suboption] = &[
         "pages move by themselves: 0 off, 1 on, 2 eagerly (1)"),
     row("no_slab_automove", Switch(|e| e.slab_automove = 0), Works, "same as slab_automove=0"),
     row("slab_automove_ratio", Ratio(0.0, 1.0, |e, f| e.slab_automove_ratio = f), Works,
-        "a page moves when the young class is younger than this part of the old (0.8)"),
+        "a page moves when young is younger than this part of old (0.8)"),
     row("slab_automove_window", Number(3, 1800, |e, n| e.slab_automove_window = n), Works,
         "samples that a move is decided by (10)"),
     row("slab_automove_freeratio", Ratio(0.0, 1.0, |_, _| {}),

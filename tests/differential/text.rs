@@ -1,0 +1,278 @@
+//! Scripts of classic text commands, most of them valid, many of them not.
+//!
+//! Few keys and many commands, so that commands meet the items that others left. What memcached itself
+//! does not answer alike every time is left out: positive delays and lifetimes of seconds, lines of
+//! more than 2048 bytes cut by packets, and a key too long in a get behind other commands, whose pending
+//! replies memcached throws away. tests/limits.rs and tests/telnet.rs hold those cases on their own.
+//!
+//! Numbers have keys of their own, and a connection either counts with them or reads them: whether
+//! memcached pads a number that became shorter depends on whether a reply that holds the item is still
+//! on its way.
+
+use crate::common::Random;
+use crate::script::{Command, Piece, Script, Segment, TAG_DIGITS};
+
+const KEYS: usize = 7;
+const NUMBER_KEYS: usize = 3;
+pub(crate) const KEY_BYTES_MAX: usize = 250;
+
+const FLAGS: [&str; 10] =
+    ["0", "0", "0", "0", "1", "32", "65535", "4294967295", "2147483648", "+5"];
+const FLAGS_BAD: [&str; 6] = ["-1", "abc", "0x10", "1.5", "4294967296", "18446744073709551616"];
+const EXPTIMES: [&str; 9] =
+    ["0", "0", "0", "0", "1000", "2592000", "2000000000", "2147483647", "0007000"];
+const EXPTIMES_PAST: [&str; 5] = ["-1", "-100", "2592001", "100000000", "-2147483648"];
+const EXPTIMES_BAD: [&str; 4] = ["abc", "1x", "0x10", "1.5"];
+const LENGTHS_BAD: [&str; 9] =
+    ["-1", "abc", "1x", "2147483646", "2147483647", "2147483648", "4294967296", "-2147483648", "+"];
+const STORES: [&str; 9] = ["set", "set", "set", "add", "replace", "append", "prepend", "cas", "set"];
+const DELTAS: [&str; 9] =
+    ["1", "1", "7", "0", "99", "1000000", "18446744073709551615", "9223372036854775808", "007"];
+const DELTAS_BAD: [&str; 8] =
+    ["-1", "abc", "1x", "18446744073709551616", "+1", "1.5", "99999999999999999999999", "0x1"];
+const NUMBERS: [&str; 16] = [
+    "0", "1", "9", "10", "99", "100", "12345", "18446744073709551615", "18446744073709551616",
+    "12 34", " 5", "+5", "-5", "12abc", "9 ", "00012",
+];
+const STRANGE: [&str; 54] = [
+    "\r\n", "\n", " \r\n", "a\r\n", "ab\r\n", "abc\r\n", "foo bar\r\n", " get x\r\n", "GET x\r\n",
+    "Set x 0 0 1\r\n", "get\r\n", "gets\r\n", "gat\r\n", "gat 0\r\n", "gats 0\r\n", "get \r\n",
+    "gets  \r\n", "gat abc x\r\n", "gats -1x x\r\n", "set\r\n", "set x\r\n", "set x 0\r\n",
+    "set x 0 0\r\n", "set x 0 0 \r\n", "cas x 0 0 1\r\n", "delete\r\n", "touch\r\n", "touch x\r\n",
+    "incr\r\n", "incr x\r\n", "decr x\r\n", "version\r\n", "version x y\r\n", "verbosity\r\n",
+    "verbosity 0\r\n", "verbosity 1 noreply\r\n", "verbosity x\r\n", "mn\r\n", "mn\r\nmn\r\n",
+    "stats reset\r\n", "stats bogus\r\n", "stats detail\r\n", "stats detail bogus\r\n",
+    "cache_memlimit\r\n", "cache_memlimit x\r\n", "cache_memlimit 1\r\n", "lru\r\n", "lru bogus\r\n",
+    "slabs\r\n", "slabs bogus\r\n", "slabs reassign x y\r\n", "lru_crawler\r\n", "quitx\r\n",
+    "flush_all x\r\n",
+];
+
+/// The text script of a seed.
+pub(crate) fn script(seed: u64) -> Script {
+    let mut random = Random::new(seed);
+    let segments = (0..3).map(|_| segment(&mut random)).collect();
+    Script { segments }
+}
+
+fn segment(random: &mut Random) -> Segment {
+    let mut commands = Vec::new();
+    if random.chance(15) {
+        commands.push(overlong_get(random));
+    }
+    let counts = random.chance(50);
+    commands.extend((0..10 + random.below(30)).map(|_| command(random, counts)));
+    if random.chance(5) {
+        commands.push(Command::text("quit\r\nget a\r\n"));
+    }
+    let cuts_seed = if random.chance(40) { random.next() } else { 0 };
+    Segment { commands, cuts_seed }
+}
+
+fn command(random: &mut Random, counts: bool) -> Command {
+    match random.below(100) {
+        0..30 => store(random),
+        30..53 => retrieve(random, counts),
+        53..61 => delete(random),
+        61..68 => touch(random),
+        68..75 => number(random),
+        75..90 if counts => arithmetic(random),
+        75..90 => retrieve(random, counts),
+        90..92 => flush(random),
+        _ => Command::text(random.pick(&STRANGE)),
+    }
+}
+
+/// A key: one of a few, some of them strange, at times longer than allowed.
+pub(crate) fn key(random: &mut Random) -> Vec<Piece> {
+    let slot = if random.chance(3) { 100 } else { random.below(KEYS) };
+    let (head, tail): (&[u8], Vec<u8>) = match slot {
+        5 => (b"\xc3\xa9\x80\xff\t\x01\x7f", b"~!@#%^&*()".to_vec()),
+        6 => (b"k", vec![b'x'; KEY_BYTES_MAX - TAG_DIGITS - 1]),
+        100 => (b"k", vec![b'x'; KEY_BYTES_MAX - TAG_DIGITS]),
+        slot => (b"key_", format!("_{slot}").into_bytes()),
+    };
+    vec![Piece::Bytes(head.to_vec()), Piece::Tag, Piece::Bytes(tail)]
+}
+
+/// The key of a number.
+pub(crate) fn number_key(random: &mut Random) -> Vec<Piece> {
+    let tail = format!("_n{}", random.below(NUMBER_KEYS));
+    vec![Piece::Bytes(b"key_".to_vec()), Piece::Tag, Piece::Bytes(tail.into_bytes())]
+}
+
+/// A key that is not too long.
+pub(crate) fn short_key(random: &mut Random) -> Vec<Piece> {
+    loop {
+        let key = key(random);
+        let Some(Piece::Bytes(tail)) = key.last() else { continue };
+        if tail.len() + TAG_DIGITS < KEY_BYTES_MAX {
+            return key;
+        }
+    }
+}
+
+/// A value that is no number: mostly short, at times empty or near a limit.
+pub(crate) fn value(random: &mut Random) -> Vec<u8> {
+    let mut value = value_of_any_kind(random);
+    if let Some(first) = value.first_mut() {
+        *first = b'v';
+    }
+    value
+}
+
+fn value_of_any_kind(random: &mut Random) -> Vec<u8> {
+    match random.below(100) {
+        0..8 => Vec::new(),
+        8..90 => sized(random, 300),
+        90..98 => sized(random, 20_000),
+        98 => {
+            let len = (512 << 10) - 200 + random.below(300);
+            random.bytes(len)
+        }
+        _ => {
+            let len = (1 << 20) - 400 + random.below(600);
+            random.bytes(len)
+        }
+    }
+}
+
+fn sized(random: &mut Random, bound: usize) -> Vec<u8> {
+    let len = random.below(bound);
+    random.bytes(len)
+}
+
+fn store(random: &mut Random) -> Command {
+    let verb = random.pick(&STORES);
+    let flags = one_of(random, &FLAGS, &FLAGS_BAD, 4);
+    let exptime = if random.chance(8) {
+        random.pick(&EXPTIMES_PAST).to_string()
+    } else {
+        one_of(random, &EXPTIMES, &EXPTIMES_BAD, 4)
+    };
+    let mut data = value(random);
+    let length = declared_length(random, &mut data);
+    let mut command = Command::text(verb);
+    command.push(gap(random)).extend(&key(random)).push(gap(random)).push(flags);
+    command.push(gap(random)).push(exptime).push(gap(random)).push(length);
+    if verb == "cas" {
+        command.push(gap(random)).extend(&[cas_id(random)]);
+    }
+    end_line(random, &mut command);
+    command.push(data).push(if random.chance(98) { "\r\n" } else { random.pick(&["\n", "", "x\r\n"]) });
+    command
+}
+
+/// The length as the command line says it; where it lies, the data becomes commands, so it is short.
+fn declared_length(random: &mut Random, data: &mut Vec<u8>) -> String {
+    if random.chance(94) {
+        return data.len().to_string();
+    }
+    data.truncate(200);
+    data.retain(|&byte| byte != 0);
+    match random.below(3) {
+        0 => random.pick(&LENGTHS_BAD).to_string(),
+        1 => (data.len() + 1 + random.below(9)).to_string(),
+        _ => data.len().saturating_sub(1 + random.below(9)).to_string(),
+    }
+}
+
+fn cas_id(random: &mut Random) -> Piece {
+    match random.below(10) {
+        0 => Piece::Bytes(random.pick(&["0", "1", "18446744073709551615"]).into()),
+        1 => Piece::Bytes(random.pick(&["abc", "-1", "1x", "18446744073709551616"]).into()),
+        _ => Piece::CasText(random.below(4)),
+    }
+}
+
+fn retrieve(random: &mut Random, counts: bool) -> Command {
+    let verb = random.pick(&["get", "get", "gets", "gets", "gat", "gats"]);
+    let mut command = Command::text(verb);
+    if verb.starts_with("gat") {
+        command.push(gap(random)).push(one_of(random, &EXPTIMES, &EXPTIMES_BAD, 3));
+    }
+    let keys = if random.chance(3) { 100 } else { 1 + random.below(5) };
+    for _ in 0..keys {
+        let numbers = !counts && random.chance(30);
+        let key = if numbers { number_key(random) } else { short_key(random) };
+        command.push(gap(random)).extend(&key);
+    }
+    command.push(random.pick(&["\r\n", "\r\n", "\r\n", "\r\n", " \r\n", "\n"]));
+    command
+}
+
+/// First on its connection: what else was pending would be lost with it.
+fn overlong_get(random: &mut Random) -> Command {
+    let mut command = Command::text(random.pick(&["get", "gets"]));
+    if random.chance(50) {
+        command.push(" ").extend(&short_key(random));
+    }
+    command.push(" ").push(vec![b'y'; KEY_BYTES_MAX + 1 + random.below(50)]).push("\r\n");
+    command
+}
+
+fn delete(random: &mut Random) -> Command {
+    let mut command = Command::text("delete");
+    command.push(gap(random)).extend(&key(random));
+    if random.chance(10) {
+        command.push(random.pick(&[" 0", " 0 ", "  0"]));
+    }
+    end_line(random, &mut command);
+    command
+}
+
+fn touch(random: &mut Random) -> Command {
+    let mut command = Command::text("touch");
+    command.push(gap(random)).extend(&key(random)).push(gap(random));
+    command.push(one_of(random, &EXPTIMES, &EXPTIMES_BAD, 10));
+    end_line(random, &mut command);
+    command
+}
+
+/// Stores a number, or what is nearly one, for incr and decr to find.
+fn number(random: &mut Random) -> Command {
+    let text = random.pick(&NUMBERS);
+    let mut command = Command::text(random.pick(&["set ", "set ", "append ", "prepend ", "add "]));
+    command.extend(&number_key(random)).push(format!(" 0 0 {}\r\n{text}\r\n", text.len()));
+    command
+}
+
+fn arithmetic(random: &mut Random) -> Command {
+    let mut command = Command::text(random.pick(&["incr", "decr"]));
+    let key = if random.chance(85) { number_key(random) } else { key(random) };
+    command.push(gap(random)).extend(&key).push(gap(random));
+    command.push(one_of(random, &DELTAS, &DELTAS_BAD, 8));
+    end_line(random, &mut command);
+    command
+}
+
+fn flush(random: &mut Random) -> Command {
+    Command::text(random.pick(&[
+        "flush_all\r\n",
+        "flush_all 0\r\n",
+        "flush_all noreply\r\n",
+        "flush_all 0 noreply\r\n",
+        "flush_all -1\r\n",
+    ]))
+}
+
+fn one_of(random: &mut Random, good: &[&str], bad: &[&str], bad_per_cent: usize) -> String {
+    if random.chance(bad_per_cent) { random.pick(bad) } else { random.pick(good) }.to_string()
+}
+
+/// Between tokens: a space, at times more.
+fn gap(random: &mut Random) -> &'static str {
+    if random.chance(97) { " " } else { random.pick(&["  ", "   "]) }
+}
+
+/// Ends a command line that may say noreply, or more than the command takes.
+fn end_line(random: &mut Random, command: &mut Command) {
+    match random.below(100) {
+        0..10 => command.push(" noreply"),
+        10..12 => command.push(" extra"),
+        12..13 => command.push(" extra noreply"),
+        13..14 => command.push(" NOREPLY"),
+        14..16 => command.push(" "),
+        _ => command,
+    };
+    command.push(if random.chance(95) { "\r\n" } else { "\n" });
+}

@@ -101,14 +101,21 @@ impl Wire {
         assert!(self.received.is_empty(), "unread bytes: {}", super::show(&self.received));
     }
 
-    /// Sends `pieces` while it reads, says that no more will come, and reads until the server closes.
+    /// Sends `pieces` while it reads, then says that no more will come and reads until the server closes.
     ///
     /// Each piece is a write of its own; a pause after every one gives the server the chance to see it
-    /// alone.
-    pub(crate) fn converse(mut self, pieces: &[&[u8]], pause: Duration) -> (Vec<u8>, End) {
+    /// alone. The end is told once the replies end with `ending`, or once nothing has come for `quiet`:
+    /// memcached throws pending replies away where it meets the end in the middle of a value.
+    pub(crate) fn converse(
+        mut self,
+        pieces: &[&[u8]],
+        pause: Duration,
+        ending: &[u8],
+        quiet: Duration,
+    ) -> (Vec<u8>, End) {
         let mut writer = self.stream.try_clone().expect("a second handle");
         thread::scope(|scope| {
-            scope.spawn(move || {
+            let all_sent = scope.spawn(move || {
                 for piece in pieces {
                     // The server may close while we still send; what it replied is what counts.
                     if writer.write_all(piece).is_err() {
@@ -118,26 +125,51 @@ impl Wire {
                         thread::sleep(pause);
                     }
                 }
-                let _ = writer.shutdown(Shutdown::Write);
             });
-            let end = self.read_to_end();
+            self.stream.set_read_timeout(Some(quiet)).expect("a time-out can be set");
+            let end = loop {
+                let end = self.read_to(ending);
+                if end != Some(End::Silent) || all_sent.is_finished() {
+                    break end.filter(|&end| end != End::Silent);
+                }
+            };
+            let _ = self.stream.shutdown(Shutdown::Write);
+            self.stream.set_read_timeout(Some(REPLY_WITHIN)).expect("a time-out can be set");
+            let end = end.unwrap_or_else(|| self.read_to_end());
             (std::mem::take(&mut self.received), end)
         })
     }
 
-    /// Reads until the server closes, keeping what came for the caller.
+    /// Reads until the server closes or nothing more comes, keeping what came for the caller.
     pub(crate) fn read_to_end(&mut self) -> End {
-        let mut buffer = vec![0; 64 << 10];
         loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return End::Closed,
-                Ok(count) => self.received.extend_from_slice(&buffer[..count]),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return End::Reset,
-                Err(error) if is_timeout(&error) => return End::Silent,
-                Err(error) => panic!("the connection failed: {error}"),
+            if let Some(end) = self.read_some() {
+                return end;
             }
         }
+    }
+
+    /// The same, but it stops with nothing to tell once the bytes that came end with `ending`.
+    fn read_to(&mut self, ending: &[u8]) -> Option<End> {
+        while !self.received.ends_with(ending) {
+            if let Some(end) = self.read_some() {
+                return Some(end);
+            }
+        }
+        None
+    }
+
+    fn read_some(&mut self) -> Option<End> {
+        let mut buffer = [0; 32 << 10];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => return Some(End::Closed),
+            Ok(count) => self.received.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Some(End::Reset),
+            Err(error) if is_timeout(&error) => return Some(End::Silent),
+            Err(error) => panic!("the connection failed: {error}"),
+        }
+        None
     }
 
     /// True if the server closes within `bound`; what it still sends is thrown away.

@@ -9,6 +9,9 @@ use crate::common::Server;
 use crate::common::wire::End;
 use crate::script::{Script, Segment};
 
+/// How long no reply must come, where the barrier went into a value, until the replies count as over.
+const QUIET: Duration = Duration::from_millis(60);
+
 /// A kind of reply stream, which decides how it is brought into the common form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -27,7 +30,7 @@ pub(crate) fn replay(server: &Server, script: &Script, tag: u32, dialect: Dialec
     let mut ids = Vec::new();
     let mut segments = Vec::new();
     for segment in &script.segments {
-        let (replies, end) = converse(server, segment, tag, &ids);
+        let (replies, end) = converse(server, segment, tag, &ids, dialect);
         let common = match dialect {
             Dialect::Text => common_text(&replies, &mut ids),
             Dialect::Binary => common_binary(&replies, &mut ids),
@@ -39,11 +42,32 @@ pub(crate) fn replay(server: &Server, script: &Script, tag: u32, dialect: Dialec
     Transcript { segments }
 }
 
-fn converse(server: &Server, segment: &Segment, tag: u32, ids: &[u64]) -> (Vec<u8>, End) {
+impl Dialect {
+    /// A last command and the end of its reply, by which the end of all replies is seen.
+    fn barrier(self) -> (&'static [u8], &'static [u8]) {
+        match self {
+            Self::Text => (b"mn\r\n", b"MN\r\n"),
+            Self::Binary => (
+                b"\x80\x0a\0\0\0\0\0\0\0\0\0\0last\0\0\0\0\0\0\0\0",
+                b"\x81\x0a\0\0\0\0\0\0\0\0\0\0last\0\0\0\0\0\0\0\0",
+            ),
+        }
+    }
+}
+
+fn converse(
+    server: &Server,
+    segment: &Segment,
+    tag: u32,
+    ids: &[u64],
+    dialect: Dialect,
+) -> (Vec<u8>, End) {
+    let (barrier, ending) = dialect.barrier();
     let mut bytes = Vec::new();
     for command in &segment.commands {
         command.render(tag, ids, &mut bytes);
     }
+    bytes.extend_from_slice(barrier);
     let mut pieces = Vec::new();
     let mut from = 0;
     for cut in segment.cuts(bytes.len()) {
@@ -52,7 +76,7 @@ fn converse(server: &Server, segment: &Segment, tag: u32, ids: &[u64]) -> (Vec<u
     }
     pieces.push(&bytes[from..]);
     let pause = Duration::from_micros(if pieces.len() > 1 { 300 } else { 0 });
-    server.connect().converse(&pieces, pause)
+    server.connect().converse(&pieces, pause, ending, QUIET)
 }
 
 /// The common form of replies in text: classic and meta commands.
@@ -120,7 +144,8 @@ fn common_flags(line: &[u8], ids: &mut Vec<u64>, common: &mut Vec<u8>) {
 
 /// `me` shows the inside of an item: its class and size are the server's own affair.
 fn common_debug(token: &[u8], ids: &mut Vec<u64>, common: &mut Vec<u8>) {
-    let (name, value) = token.split_at(token.iter().position(|&b| b == b'=').map_or(0, |at| at + 1));
+    let (name, value) =
+        token.split_at(token.iter().position(|&b| b == b'=').map_or(0, |at| at + 1));
     common.extend_from_slice(name);
     match name {
         b"cas=" => common.extend_from_slice(number_of(value, ids).as_bytes()),
@@ -171,7 +196,10 @@ fn order_of(id: u64, ids: &mut Vec<u64>) -> usize {
 
 /// The bytes of a value of the given length, with the line ending behind it.
 fn value_len(digits: &[u8]) -> usize {
-    std::str::from_utf8(digits).ok().and_then(|text| text.parse::<usize>().ok()).map_or(0, |n| n + 2)
+    std::str::from_utf8(digits)
+        .ok()
+        .and_then(|text| text.parse::<usize>().ok())
+        .map_or(0, |n| n + 2)
 }
 
 fn is_number(text: &[u8]) -> bool {

@@ -72,7 +72,8 @@ impl Segment {
             return Vec::new();
         }
         let mut random = Random::new(self.cuts_seed);
-        let mut cuts: Vec<usize> = (0..random.below(6)).map(|_| 1 + random.below(len - 1)).collect();
+        let mut cuts: Vec<usize> =
+            (0..random.below(6)).map(|_| 1 + random.below(len - 1)).collect();
         cuts.sort_unstable();
         cuts.dedup();
         cuts

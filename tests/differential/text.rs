@@ -7,7 +7,8 @@
 //!
 //! Numbers have keys of their own, and a connection either counts with them or reads them: whether
 //! memcached pads a number that became shorter depends on whether a reply that holds the item is still
-//! on its way.
+//! on its way. Likewise a connection either sends malformed stores or values of more than a line: where
+//! data is taken for a command, a long one ends the connection or not as the packets fall.
 
 use crate::common::Random;
 use crate::script::{Command, Piece, Script, Segment, TAG_DIGITS};
@@ -16,34 +17,98 @@ const KEYS: usize = 7;
 const NUMBER_KEYS: usize = 3;
 pub(crate) const KEY_BYTES_MAX: usize = 250;
 
-const FLAGS: [&str; 10] =
-    ["0", "0", "0", "0", "1", "32", "65535", "4294967295", "2147483648", "+5"];
-const FLAGS_BAD: [&str; 6] = ["-1", "abc", "0x10", "1.5", "4294967296", "18446744073709551616"];
-const EXPTIMES: [&str; 9] =
-    ["0", "0", "0", "0", "1000", "2592000", "2000000000", "2147483647", "0007000"];
-const EXPTIMES_PAST: [&str; 5] = ["-1", "-100", "2592001", "100000000", "-2147483648"];
-const EXPTIMES_BAD: [&str; 4] = ["abc", "1x", "0x10", "1.5"];
-const LENGTHS_BAD: [&str; 9] =
-    ["-1", "abc", "1x", "2147483646", "2147483647", "2147483648", "4294967296", "-2147483648", "+"];
-const STORES: [&str; 9] = ["set", "set", "set", "add", "replace", "append", "prepend", "cas", "set"];
-const DELTAS: [&str; 9] =
-    ["1", "1", "7", "0", "99", "1000000", "18446744073709551615", "9223372036854775808", "007"];
-const DELTAS_BAD: [&str; 8] =
-    ["-1", "abc", "1x", "18446744073709551616", "+1", "1.5", "99999999999999999999999", "0x1"];
-const NUMBERS: [&str; 16] = [
-    "0", "1", "9", "10", "99", "100", "12345", "18446744073709551615", "18446744073709551616",
-    "12 34", " 5", "+5", "-5", "12abc", "9 ", "00012",
+const FLAGS: &[&str] = &["0", "0", "0", "0", "1", "32", "65535", "4294967295", "2147483648", "+5"];
+const FLAGS_BAD: &[&str] = &["-1", "abc", "0x10", "1.5", "4294967296", "18446744073709551616"];
+const EXPTIMES: &[&str] =
+    &["0", "0", "0", "0", "1000", "2592000", "2000000000", "2147483647", "0007000"];
+const EXPTIMES_PAST: &[&str] = &["-1", "-100", "2592001", "100000000", "-2147483648"];
+const EXPTIMES_BAD: &[&str] = &["abc", "1x", "0x10", "1.5"];
+const LENGTHS_BAD: &[&str] = &[
+    "-1",
+    "abc",
+    "1x",
+    "2147483646",
+    "2147483647",
+    "2147483648",
+    "4294967296",
+    "-2147483648",
+    "+",
 ];
-const STRANGE: [&str; 54] = [
-    "\r\n", "\n", " \r\n", "a\r\n", "ab\r\n", "abc\r\n", "foo bar\r\n", " get x\r\n", "GET x\r\n",
-    "Set x 0 0 1\r\n", "get\r\n", "gets\r\n", "gat\r\n", "gat 0\r\n", "gats 0\r\n", "get \r\n",
-    "gets  \r\n", "gat abc x\r\n", "gats -1x x\r\n", "set\r\n", "set x\r\n", "set x 0\r\n",
-    "set x 0 0\r\n", "set x 0 0 \r\n", "cas x 0 0 1\r\n", "delete\r\n", "touch\r\n", "touch x\r\n",
-    "incr\r\n", "incr x\r\n", "decr x\r\n", "version\r\n", "version x y\r\n", "verbosity\r\n",
-    "verbosity 0\r\n", "verbosity 1 noreply\r\n", "verbosity x\r\n", "mn\r\n", "mn\r\nmn\r\n",
-    "stats reset\r\n", "stats bogus\r\n", "stats detail\r\n", "stats detail bogus\r\n",
-    "cache_memlimit\r\n", "cache_memlimit x\r\n", "cache_memlimit 1\r\n", "lru\r\n", "lru bogus\r\n",
-    "slabs\r\n", "slabs bogus\r\n", "slabs reassign x y\r\n", "lru_crawler\r\n", "quitx\r\n",
+const STORES: &[&str] = &["set", "set", "set", "add", "replace", "append", "prepend", "cas", "set"];
+const DELTAS: &[&str] =
+    &["1", "1", "7", "0", "99", "1000000", "18446744073709551615", "9223372036854775808", "007"];
+const DELTAS_BAD: &[&str] =
+    &["-1", "abc", "1x", "18446744073709551616", "+1", "1.5", "99999999999999999999999", "0x1"];
+const NUMBERS: &[&str] = &[
+    "0",
+    "1",
+    "9",
+    "10",
+    "99",
+    "100",
+    "12345",
+    "18446744073709551615",
+    "18446744073709551616",
+    "12 34",
+    " 5",
+    "+5",
+    "-5",
+    "12abc",
+    "9 ",
+    "00012",
+];
+const STRANGE: &[&str] = &[
+    "\r\n",
+    "\n",
+    " \r\n",
+    "a\r\n",
+    "ab\r\n",
+    "abc\r\n",
+    "foo bar\r\n",
+    " get x\r\n",
+    "GET x\r\n",
+    "Set x 0 0 1\r\n",
+    "get\r\n",
+    "gets\r\n",
+    "gat\r\n",
+    "gat 0\r\n",
+    "gats 0\r\n",
+    "get \r\n",
+    "gets  \r\n",
+    "gat abc x\r\n",
+    "gats -1x x\r\n",
+    "set\r\n",
+    "set x\r\n",
+    "set x 0\r\n",
+    "set x 0 0\r\n",
+    "set x 0 0 \r\n",
+    "cas x 0 0 1\r\n",
+    "delete\r\n",
+    "touch\r\n",
+    "touch x\r\n",
+    "incr\r\n",
+    "incr x\r\n",
+    "decr x\r\n",
+    "version\r\n",
+    "version x y\r\n",
+    "verbosity\r\n",
+    "verbosity 0\r\n",
+    "verbosity 1 noreply\r\n",
+    "verbosity x\r\n",
+    "stats reset\r\n",
+    "stats bogus\r\n",
+    "stats detail\r\n",
+    "stats detail bogus\r\n",
+    "cache_memlimit\r\n",
+    "cache_memlimit x\r\n",
+    "cache_memlimit 1\r\n",
+    "lru\r\n",
+    "lru bogus\r\n",
+    "slabs\r\n",
+    "slabs bogus\r\n",
+    "slabs reassign x y\r\n",
+    "lru_crawler\r\n",
+    "quitx\r\n",
     "flush_all x\r\n",
 ];
 
@@ -54,13 +119,20 @@ pub(crate) fn script(seed: u64) -> Script {
     Script { segments }
 }
 
+/// What a connection does and leaves, as told above.
+#[derive(Clone, Copy, Debug)]
+struct Mood {
+    counts: bool,
+    malformed: bool,
+}
+
 fn segment(random: &mut Random) -> Segment {
     let mut commands = Vec::new();
     if random.chance(15) {
         commands.push(overlong_get(random));
     }
-    let counts = random.chance(50);
-    commands.extend((0..10 + random.below(30)).map(|_| command(random, counts)));
+    let mood = Mood { counts: random.chance(50), malformed: random.chance(50) };
+    commands.extend((0..10 + random.below(30)).map(|_| command(random, mood)));
     if random.chance(5) {
         commands.push(Command::text("quit\r\nget a\r\n"));
     }
@@ -68,17 +140,18 @@ fn segment(random: &mut Random) -> Segment {
     Segment { commands, cuts_seed }
 }
 
-fn command(random: &mut Random, counts: bool) -> Command {
+fn command(random: &mut Random, mood: Mood) -> Command {
     match random.below(100) {
+        0..30 if mood.malformed => malformed_store(random),
         0..30 => store(random),
-        30..53 => retrieve(random, counts),
+        30..53 => retrieve(random, mood.counts),
         53..61 => delete(random),
         61..68 => touch(random),
         68..75 => number(random),
-        75..90 if counts => arithmetic(random),
-        75..90 => retrieve(random, counts),
+        75..90 if mood.counts => arithmetic(random),
+        75..90 => retrieve(random, mood.counts),
         90..92 => flush(random),
-        _ => Command::text(random.pick(&STRANGE)),
+        _ => Command::text(random.pick(STRANGE)),
     }
 }
 
@@ -104,11 +177,18 @@ pub(crate) fn number_key(random: &mut Random) -> Vec<Piece> {
 pub(crate) fn short_key(random: &mut Random) -> Vec<Piece> {
     loop {
         let key = key(random);
-        let Some(Piece::Bytes(tail)) = key.last() else { continue };
-        if tail.len() + TAG_DIGITS < KEY_BYTES_MAX {
+        if !is_overlong(&key) {
             return key;
         }
     }
+}
+
+fn is_overlong(key: &[Piece]) -> bool {
+    let len = |piece: &Piece| match piece {
+        Piece::Bytes(bytes) => bytes.len(),
+        _ => TAG_DIGITS,
+    };
+    key.iter().map(len).sum::<usize>() > KEY_BYTES_MAX
 }
 
 /// A value that is no number: mostly short, at times empty or near a limit.
@@ -142,37 +222,48 @@ fn sized(random: &mut Random, bound: usize) -> Vec<u8> {
 }
 
 fn store(random: &mut Random) -> Command {
-    let verb = random.pick(&STORES);
-    let flags = one_of(random, &FLAGS, &FLAGS_BAD, 4);
-    let exptime = if random.chance(8) {
-        random.pick(&EXPTIMES_PAST).to_string()
-    } else {
-        one_of(random, &EXPTIMES, &EXPTIMES_BAD, 4)
-    };
-    let mut data = value(random);
-    let length = declared_length(random, &mut data);
+    let verb = random.pick(STORES);
+    let (flags, exptime) = (random.pick(FLAGS), random.pick(EXPTIMES));
+    let data = value(random);
     let mut command = Command::text(verb);
-    command.push(gap(random)).extend(&key(random)).push(gap(random)).push(flags);
-    command.push(gap(random)).push(exptime).push(gap(random)).push(length);
+    command.push(gap(random)).extend(&short_key(random)).push(gap(random)).push(flags);
+    command.push(gap(random)).push(exptime).push(gap(random)).push(data.len().to_string());
+    if verb == "cas" {
+        command.push(gap(random)).extend(&[Piece::CasText(random.below(4))]);
+    }
+    end_line(random, &mut command);
+    command.push(data).push("\r\n");
+    command
+}
+
+/// A store in which anything may be wrong, with a value that may stand where a command is looked for.
+fn malformed_store(random: &mut Random) -> Command {
+    let verb = random.pick(STORES);
+    let mut data = value(random);
+    data.truncate(200);
+    data.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'0');
+    let mut command = Command::text(verb);
+    command.push(gap(random)).extend(&key(random));
+    command.push(gap(random)).push(one_of(random, FLAGS, FLAGS_BAD, 8));
+    let exptimes = if random.chance(20) { EXPTIMES_PAST } else { EXPTIMES };
+    command.push(gap(random)).push(one_of(random, exptimes, EXPTIMES_BAD, 8));
+    command.push(gap(random)).push(declared_length(random, data.len()));
     if verb == "cas" {
         command.push(gap(random)).extend(&[cas_id(random)]);
     }
     end_line(random, &mut command);
-    command.push(data).push(if random.chance(98) { "\r\n" } else { random.pick(&["\n", "", "x\r\n"]) });
+    let ending = if random.chance(95) { "\r\n" } else { random.pick(&["\n", "", "x\r\n"]) };
+    command.push(data).push(ending);
     command
 }
 
-/// The length as the command line says it; where it lies, the data becomes commands, so it is short.
-fn declared_length(random: &mut Random, data: &mut Vec<u8>) -> String {
-    if random.chance(94) {
-        return data.len().to_string();
-    }
-    data.truncate(200);
-    data.retain(|&byte| byte != 0);
-    match random.below(3) {
-        0 => random.pick(&LENGTHS_BAD).to_string(),
-        1 => (data.len() + 1 + random.below(9)).to_string(),
-        _ => data.len().saturating_sub(1 + random.below(9)).to_string(),
+/// The length as the command line says it, most often the true one.
+fn declared_length(random: &mut Random, len: usize) -> String {
+    match random.below(100) {
+        0..4 => random.pick(LENGTHS_BAD).to_string(),
+        4..8 => (len + 1 + random.below(9)).to_string(),
+        8..12 => len.saturating_sub(1 + random.below(9)).to_string(),
+        _ => len.to_string(),
     }
 }
 
@@ -188,7 +279,7 @@ fn retrieve(random: &mut Random, counts: bool) -> Command {
     let verb = random.pick(&["get", "get", "gets", "gets", "gat", "gats"]);
     let mut command = Command::text(verb);
     if verb.starts_with("gat") {
-        command.push(gap(random)).push(one_of(random, &EXPTIMES, &EXPTIMES_BAD, 3));
+        command.push(gap(random)).push(one_of(random, EXPTIMES, EXPTIMES_BAD, 3));
     }
     let keys = if random.chance(3) { 100 } else { 1 + random.below(5) };
     for _ in 0..keys {
@@ -223,14 +314,14 @@ fn delete(random: &mut Random) -> Command {
 fn touch(random: &mut Random) -> Command {
     let mut command = Command::text("touch");
     command.push(gap(random)).extend(&key(random)).push(gap(random));
-    command.push(one_of(random, &EXPTIMES, &EXPTIMES_BAD, 10));
+    command.push(one_of(random, EXPTIMES, EXPTIMES_BAD, 10));
     end_line(random, &mut command);
     command
 }
 
 /// Stores a number, or what is nearly one, for incr and decr to find.
 fn number(random: &mut Random) -> Command {
-    let text = random.pick(&NUMBERS);
+    let text = random.pick(NUMBERS);
     let mut command = Command::text(random.pick(&["set ", "set ", "append ", "prepend ", "add "]));
     command.extend(&number_key(random)).push(format!(" 0 0 {}\r\n{text}\r\n", text.len()));
     command
@@ -240,7 +331,7 @@ fn arithmetic(random: &mut Random) -> Command {
     let mut command = Command::text(random.pick(&["incr", "decr"]));
     let key = if random.chance(85) { number_key(random) } else { key(random) };
     command.push(gap(random)).extend(&key).push(gap(random));
-    command.push(one_of(random, &DELTAS, &DELTAS_BAD, 8));
+    command.push(one_of(random, DELTAS, DELTAS_BAD, 8));
     end_line(random, &mut command);
     command
 }

@@ -10,12 +10,17 @@ use crate::script::Script;
 /// How long a failing script is shortened before it is shown.
 const SHRINK_WITHIN: Duration = Duration::from_secs(45);
 
+/// Differences that do not show again may come once in so many commands.
+const PER_PASSING_DIFFERENCE: usize = 100_000;
+
 /// The two servers of a comparison.
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) reference: Server,
     pub(crate) subject: Server,
     pub(crate) dialect: Dialect,
+    /// True if the yardstick is the memcached whose behaviour ringcached has, not Debian's older one.
+    pub(crate) today: bool,
 }
 
 impl Pair {
@@ -23,22 +28,38 @@ impl Pair {
     pub(crate) fn start(dialect: Dialect, args: &[&str], subject_args: &[&str]) -> Self {
         let subject_args: Vec<&str> = args.iter().chain(subject_args).copied().collect();
         let reference = Server::memcached(args);
-        Self { reference, subject: Server::ringcached(&subject_args), dialect }
+        let version = reference.connect().ask("version\r\n");
+        let today = match version.as_str() {
+            "VERSION 1.6.18" => false,
+            "VERSION 1.6.45" => true,
+            other => panic!("no yardstick: {other}; what that version does is not listed"),
+        };
+        Self { reference, subject: Server::ringcached(&subject_args), dialect, today }
     }
 
     /// Runs scripts until `commands` commands were sent to both, or fails with a shortened script.
+    ///
+    /// memcached's clock ticks once a second, and a flush at that moment may or may not reach an item.
+    /// So a difference counts that shows again, or that is not the only one of its kind.
     pub(crate) fn compare(&self, seed: u64, commands: usize, generate: impl Fn(u64) -> Script) {
         let mut sent = 0;
         let mut round = 0;
+        let mut passing = 0;
         while sent < commands {
             let script = generate(seed.wrapping_add(round));
             if let Some(difference) = self.difference(&script) {
-                self.fail(seed, round, &script, difference);
+                passing += 1;
+                let lasting = (0..3).any(|_| self.difference(&script).is_some());
+                if lasting || passing > commands / PER_PASSING_DIFFERENCE + 1 {
+                    self.fail(seed, round, &script, difference);
+                }
             }
             sent += script.commands();
             round += 1;
         }
-        println!("{sent} commands in {round} scripts from seed {seed}: the same replies");
+        println!(
+            "{sent} commands in {round} scripts from seed {seed}: {passing} differences passed"
+        );
     }
 
     /// What parts the two on this script, if anything does.
@@ -111,10 +132,10 @@ fn describe(script: &Script, tag: u32, expected: &Transcript, found: &Transcript
     let parted = expected.iter().zip(found).take_while(|(a, b)| a == b).count();
     let from = parted.saturating_sub(60);
     format!(
-        "{}they part on connection {at} at byte {parted} of the replies:\n  \
-         memcached ({expected_end:?}): ...{}\n  ringcached ({found_end:?}): ...{}",
-        script.show(tag),
+        "they part on connection {at} at byte {parted} of the replies:\n  \
+         memcached ({expected_end:?}): ...{}\n  ringcached ({found_end:?}): ...{}\n{}",
         show(&expected[from..]),
-        show(&found[from..])
+        show(&found[from..]),
+        script.show(tag),
     )
 }

@@ -9,13 +9,16 @@ use crate::common::Random;
 /// Digits in a tag; fixed, so that lengths of keys do not depend on the run.
 pub(crate) const TAG_DIGITS: usize = 6;
 
+/// A CAS id that neither server will have given out.
+const NO_ID: u64 = 1 << 50;
+
 /// A part of a command.
 #[derive(Clone, Debug)]
 pub(crate) enum Piece {
     Bytes(Vec<u8>),
     /// The tag of the run.
     Tag,
-    /// In decimal, the CAS id shown the given number of ids ago, modulo those seen; 7 if none was.
+    /// In decimal, the CAS id shown the given number of ids ago, modulo those seen; [`NO_ID`] if none was.
     CasText(usize),
     /// The same in eight bytes, for the binary protocol.
     CasBinary(usize),
@@ -111,5 +114,5 @@ pub(crate) fn tag_text(tag: u32) -> String {
 }
 
 fn nth_id(cas_ids: &[u64], ago: usize) -> u64 {
-    if cas_ids.is_empty() { 7 } else { cas_ids[cas_ids.len() - 1 - ago % cas_ids.len()] }
+    if cas_ids.is_empty() { NO_ID } else { cas_ids[cas_ids.len() - 1 - ago % cas_ids.len()] }
 }

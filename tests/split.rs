@@ -1,8 +1,8 @@
 //! The bytes of a pipeline mean the same however they are cut into packets.
 //!
-//! A pipeline is sent whole, then cut in two at every byte, then a byte at a time; the replies must be the
-//! same each time. What the pipelines hold is chosen so that every kind of state can be cut: command lines,
-//! values, data of a refused store, a barrier, and errors of every sort.
+//! A pipeline is sent whole, then cut in two at every byte, then a byte at a time; the replies must
+//! be the same each time. What the pipelines hold is chosen so that every kind of state can be cut:
+//! command lines, values, data of a refused store, a barrier, and errors of every sort.
 
 mod common;
 

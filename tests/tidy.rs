@@ -1,7 +1,7 @@
 //! The house rules, held by machine: what a reader of this repository may rely on in every file.
 //!
-//! A rule that only stands in a page is broken within a month. Each rule here names its file and line
-//! when it is broken, all of them at once, so that one run tells all there is to mend.
+//! A rule that only stands in a page is broken within a month. Each rule here names its file and
+//! line when it is broken, all of them at once, so that one run tells all there is to mend.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,8 +28,9 @@ const ROOT: [&str; 9] = [
 const UNSAFE_ALLOWED: [&str; 5] =
     ["src/ring/", "src/shard/slab", "src/shard/item", "src/mesh/", "src/os/"];
 
-/// Which modules of the server a module may use. `config` stands for its limits only, where a module is
-/// told of no other: protocol, shard, mesh and ring know neither each other nor what the user typed.
+/// Which modules of the server a module may use. `config` stands for its limits only, where a
+/// module is told of no other: protocol, shard, mesh and ring know neither each other nor what the
+/// user typed.
 const MAY_USE: [(&str, &[&str]); 9] = [
     ("config", &["os"]),
     ("protocol", &["config::limits"]),

@@ -1,9 +1,11 @@
-//! What every test program of this folder shares: servers, a raw connection, a random source, /proc.
+//! What every test program of this folder shares: servers, a raw connection, a random source,
+//! /proc.
 //!
-//! The tests talk to the real binary over loopback. A server is started on a port of its own, is waited
-//! for with a bound, and is killed by its process id when its handle is dropped, so a failing test leaves
-//! nothing behind. The same handle runs Debian's memcached, which most tests hold as their yardstick:
-//! what passes against memcached and fails against ringcached is a difference that users would see.
+//! The tests talk to the real binary over loopback. A server is started on a port of its own, is
+//! waited for with a bound, and is killed by its process id when its handle is dropped, so a
+//! failing test leaves nothing behind. The same handle runs Debian's memcached, which most tests
+//! hold as their yardstick: what passes against memcached and fails against ringcached is a
+//! difference that users would see.
 //!
 //! Every test program includes this module and uses its own part of it, hence the allowance below.
 #![allow(dead_code, unused_imports)]

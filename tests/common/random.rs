@@ -1,7 +1,8 @@
-//! A small seeded random source, so that a failing run can be had again from the seed that it printed.
+//! A small seeded random source, so that a failing run can be had again from the seed that it
+//! printed.
 //!
-//! The generator is SplitMix64: one word of state, any seed good. It needs no dependency, and its stream
-//! never changes under us with a version of one.
+//! The generator is SplitMix64: one word of state, any seed good. It needs no dependency, and its
+//! stream never changes under us with a version of one.
 
 /// A stream of pseudo-random numbers, wholly determined by its seed.
 #[derive(Clone, Debug)]

@@ -44,8 +44,8 @@ pub(crate) struct Ended {
 impl Server {
     /// The server of this project, with `args` behind its port and user.
     ///
-    /// `RINGCACHED_TEST_BINARY` names another binary to put in its place, by which a test can be shown
-    /// to hold for memcached as well.
+    /// `RINGCACHED_TEST_BINARY` names another binary to put in its place, by which a test can be
+    /// shown to hold for memcached as well.
     pub(crate) fn ringcached(args: &[&str]) -> Self {
         Self::start(&subject_binary(), &on_loopback(args))
     }
@@ -189,7 +189,8 @@ fn named_by(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from)
 }
 
-/// The start of every command line: memcached and ringcached alike refuse to run as root without -u.
+/// The start of every command line: memcached and ringcached alike refuse to run as root without
+/// -u.
 fn command(binary: &Path, port: u16) -> Command {
     let mut command = Command::new(binary);
     command.arg("-p").arg(port.to_string());

@@ -1,7 +1,7 @@
 //! A raw connection that never waits without a bound.
 //!
-//! It speaks bytes, not a protocol: the tests write what a client would send, whole or in pieces, and read
-//! either up to an expected ending or until the server closes.
+//! It speaks bytes, not a protocol: the tests write what a client would send, whole or in pieces,
+//! and read either up to an expected ending or until the server closes.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -101,11 +101,13 @@ impl Wire {
         assert!(self.received.is_empty(), "unread bytes: {}", super::show(&self.received));
     }
 
-    /// Sends `pieces` while it reads, then says that no more will come and reads until the server closes.
+    /// Sends `pieces` while it reads, then says that no more will come and reads until the server
+    /// closes.
     ///
-    /// Each piece is a write of its own; a pause after every one gives the server the chance to see it
-    /// alone. The end is told once the replies end with `ending`, or once nothing has come for `quiet`:
-    /// memcached throws pending replies away where it meets the end in the middle of a value.
+    /// Each piece is a write of its own; a pause after every one gives the server the chance to see
+    /// it alone. The end is told once the replies end with `ending`, or once nothing has come for
+    /// `quiet`: memcached throws pending replies away where it meets the end in the middle of a
+    /// value.
     pub(crate) fn converse(
         mut self,
         pieces: &[&[u8]],

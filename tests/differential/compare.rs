@@ -1,4 +1,5 @@
-//! Runs scripts against both servers until they part, then looks for the shortest script that shows it.
+//! Runs scripts against both servers until they part, then looks for the shortest script that shows
+//! it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +20,8 @@ pub(crate) struct Pair {
     pub(crate) reference: Server,
     pub(crate) subject: Server,
     pub(crate) dialect: Dialect,
-    /// True if the yardstick is the memcached whose behaviour ringcached has, not Debian's older one.
+    /// True if the yardstick is the memcached whose behaviour ringcached has, not Debian's older
+    /// one.
     pub(crate) today: bool,
 }
 
@@ -39,8 +41,8 @@ impl Pair {
 
     /// Runs scripts until `commands` commands were sent to both, or fails with a shortened script.
     ///
-    /// memcached's clock ticks once a second, and a flush at that moment may or may not reach an item.
-    /// So a difference counts that shows again, or that is not the only one of its kind.
+    /// memcached's clock ticks once a second, and a flush at that moment may or may not reach an
+    /// item. So a difference counts that shows again, or that is not the only one of its kind.
     pub(crate) fn compare(&self, seed: u64, commands: usize, generate: impl Fn(u64) -> Script) {
         let mut sent = 0;
         let mut round = 0;

@@ -1,8 +1,10 @@
-//! What memcached 1.6.18, Debian's, answers in another way than 1.6.45, whose behaviour ringcached has.
+//! What memcached 1.6.18, Debian's, answers in another way than 1.6.45, whose behaviour ringcached
+//! has.
 //!
-//! The random streams leave these requests out where Debian's is the yardstick. Here each stands with its
-//! reason and with both replies, and both are asked, so that the list can neither grow stale nor hide a
-//! difference of ringcached's own making. The last part lists where ringcached departs from both.
+//! The random streams leave these requests out where Debian's is the yardstick. Here each stands
+//! with its reason and with both replies, and both are asked, so that the list can neither grow
+//! stale nor hide a difference of ringcached's own making. The last part lists where ringcached
+//! departs from both.
 
 use std::time::Duration;
 

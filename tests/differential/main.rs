@@ -1,7 +1,9 @@
-//! Random command streams, sent to Debian's memcached and to ringcached, answered alike byte for byte.
+//! Random command streams, sent to Debian's memcached and to ringcached, answered alike byte for
+//! byte.
 //!
-//! Every stream comes from a printed seed. Where the two part, the stream is run again with ever fewer
-//! commands, and the shortest that still shows the difference is printed in a form to paste into a test.
+//! Every stream comes from a printed seed. Where the two part, the stream is run again with ever
+//! fewer commands, and the shortest that still shows the difference is printed in a form to paste
+//! into a test.
 //!
 //! `DIFFERENTIAL_SEED` and `DIFFERENTIAL_COMMANDS` run other streams and more of them;
 //! `MEMCACHED_TEST_BINARY` takes another memcached as the yardstick.

@@ -1,7 +1,7 @@
 //! Sends a script to a server and brings the replies into a form that two servers can share.
 //!
-//! What may differ is taken out: CAS ids become the order of their first appearance, the version its
-//! absence, spans of time their sign. All else stays byte for byte.
+//! What may differ is taken out: CAS ids become the order of their first appearance, the version
+//! its absence, spans of time their sign. All else stays byte for byte.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use crate::common::Server;
 use crate::common::wire::End;
 use crate::script::{Script, Segment};
 
-/// How long no reply must come, where the barrier went into a value, until the replies count as over.
+/// How long no reply must come, where the barrier went into a value, until the replies count as
+/// over.
 const QUIET: Duration = Duration::from_millis(60);
 
 /// A kind of reply stream, which decides how it is brought into the common form.

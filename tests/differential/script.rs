@@ -1,8 +1,10 @@
-//! A script: what is sent to both servers, with holes for what differs between them or between runs.
+//! A script: what is sent to both servers, with holes for what differs between them or between
+//! runs.
 //!
-//! Two things cannot be written down beforehand. A CAS id is what the server made it, so a script says
-//! "the n-th id that this server showed". And the keys of a script carry a tag that is new in every run,
-//! so that a failing script can be run again, shortened, against servers that have seen it before.
+//! Two things cannot be written down beforehand. A CAS id is what the server made it, so a script
+//! says "the n-th id that this server showed". And the keys of a script carry a tag that is new in
+//! every run, so that a failing script can be run again, shortened, against servers that have seen
+//! it before.
 
 use crate::common::Random;
 
@@ -18,7 +20,8 @@ pub(crate) enum Piece {
     Bytes(Vec<u8>),
     /// The tag of the run.
     Tag,
-    /// In decimal, the CAS id shown the given number of ids ago, modulo those seen; [`NO_ID`] if none was.
+    /// In decimal, the CAS id shown the given number of ids ago, modulo those seen; [`NO_ID`] if
+    /// none was.
     CasText(usize),
     /// The same in eight bytes, for the binary protocol.
     CasBinary(usize),
@@ -83,7 +86,8 @@ impl Segment {
     }
 }
 
-/// Connections one after the other; keys live on between them, and CAS ids seen are used by the next.
+/// Connections one after the other; keys live on between them, and CAS ids seen are used by the
+/// next.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) segments: Vec<Segment>,

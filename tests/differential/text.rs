@@ -1,15 +1,16 @@
 //! Scripts of classic text commands, most of them valid, many of them not.
 //!
-//! Few keys and many commands, so that commands meet the items that others left. What memcached itself
-//! does not answer alike every time is left out: positive delays and lifetimes of seconds, lines of
-//! more than 2048 bytes cut by packets, and a key too long in a get behind other commands, whose pending
-//! replies memcached throws away, and quit with more behind it. tests/limits.rs and tests/telnet.rs hold
-//! those cases on their own.
+//! Few keys and many commands, so that commands meet the items that others left. What memcached
+//! itself does not answer alike every time is left out: positive delays and lifetimes of seconds,
+//! lines of more than 2048 bytes cut by packets, and a key too long in a get behind other commands,
+//! whose pending replies memcached throws away, and quit with more behind it. tests/limits.rs and
+//! tests/telnet.rs hold those cases on their own.
 //!
 //! Numbers have keys of their own, and a connection either counts with them or reads them: whether
-//! memcached pads a number that became shorter depends on whether a reply that holds the item is still
-//! on its way. Likewise a connection either sends malformed stores or values of more than a line: where
-//! data is taken for a command, a long one ends the connection or not as the packets fall.
+//! memcached pads a number that became shorter depends on whether a reply that holds the item is
+//! still on its way. Likewise a connection either sends malformed stores or values of more than a
+//! line: where data is taken for a command, a long one ends the connection or not as the packets
+//! fall.
 
 use crate::common::Random;
 use crate::script::{Command, Piece, Script, Segment, TAG_DIGITS};
@@ -67,8 +68,8 @@ const STRANGE_TODAY: &[&str] = &[
     "gat 0\r\n", "gats 0\r\n", "get \r\n", "gets  \r\n", "delete x 10\r\n", "delete noreply\r\n",
     "touch x 0 1 2 3 4 5 6\r\n", "incr x +1\r\n", "touch x -2147483649\r\n", "set x 0 0 +2\r\n",
 ];
-/// Behind a store whose data may be longer or shorter than it says: what is cut off from this line is
-/// still no command, and neither empty nor led by a space.
+/// Behind a store whose data may be longer or shorter than it says: what is cut off from this line
+/// is still no command, and neither empty nor led by a space.
 const FILLER: &str = "......................\r\n";
 
 /// The text script of a seed, for a yardstick that is `today`'s memcached or Debian's older one.

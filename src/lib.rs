@@ -37,6 +37,13 @@ pub mod conn;
 pub mod control;
 pub mod core;
 pub mod mesh;
+
+pub mod config;
+pub mod conn;
+pub mod control;
+pub mod core;
+pub mod mesh;
+pub mod os;
 pub mod protocol;
 pub mod ring;
 pub mod server;

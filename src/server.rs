@@ -11,13 +11,26 @@ use std::thread::JoinHandle;
 
 use crate::config::{Config, CpuId, Failure};
 use crate::control;
-use crate::core::{CacheClock, Core, CoreCounters, Inbox, Shared};
+use crate::core::{Core, CoreCounters, Inbox, Shared};
 use crate::mesh::Lent;
+use crate::os::clock::Clock;
+use crate::os::{affinity, announce, daemon};
 use crate::shard::{LruConfig, Shard, ShardConfig};
 
 mod listen;
 
 pub use listen::Bound;
+
+/// Runs a server until a signal ends it.
+///
+/// # Errors
+/// What kept it from starting: a socket, memory, a ring, a file it was to write.
+pub fn run(config: Config) -> Result<(), Failure> {
+    let server = Server::new(config)?;
+    let _announcement = announce::listening(&server.shared.config, &server.bound.addresses)?;
+    let shared = Arc::clone(&server.shared);
+    server.run(|| daemon::ready(&shared.config))
+}
 
 /// A server whose sockets are bound and whose memory is there, about to start.
 pub struct Server {
@@ -48,7 +61,7 @@ impl Server {
         let shared = Arc::new(Shared {
             shards,
             hash_seed: seed,
-            clock: CacheClock::start(),
+            clock: Clock::start(),
             inboxes,
             counters: (0..threads).map(|_| CoreCounters::default()).collect(),
             placement: Mutex::new(vec![0; threads]),
@@ -70,7 +83,7 @@ impl Server {
     ///
     /// # Errors
     /// When a core could not start.
-    pub fn run(self, ready: impl FnOnce()) -> Result<(), Failure> {
+    pub fn run(self, ready: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
         let (report, reports) = mpsc::channel();
         let mut cores = Vec::new();
         for index in 0..self.shared.config.threads {
@@ -81,7 +94,7 @@ impl Server {
             outcome?;
         }
         let control = control::spawn(Arc::clone(&self.shared))?;
-        ready();
+        ready()?;
         for core in cores {
             core.join().map_err(|_| Failure::os("a core", "panicked"))?;
         }
@@ -112,7 +125,7 @@ fn core_main(
     report: &mpsc::Sender<Result<(), Failure>>,
 ) {
     // A CPU that went offline since start-up leaves the core unpinned, which serves all the same.
-    let _ = core_affinity::set_for_current(core_affinity::CoreId { id: cpu.0 });
+    let _ = affinity::pin(cpu);
     let core = match Core::new(index, shared, listeners) {
         Ok(core) => core,
         Err(error) => {

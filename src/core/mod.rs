@@ -22,7 +22,6 @@
 
 mod admin;
 mod client;
-mod clock;
 mod deliver;
 mod execute;
 mod gather;
@@ -34,6 +33,5 @@ mod state;
 mod turn;
 mod upload;
 
-pub use clock::CacheClock;
 pub use shared::{CoreCounters, Inbox, Note, Shared};
 pub use turn::Core;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::clock::CacheClock;
 use crate::config::Config;
+use crate::os::clock::Clock;
 use crate::mesh::Lent;
 use crate::shard::Shard;
 
@@ -20,7 +20,7 @@ pub struct Shared {
     /// Seed of the key hash.
     pub hash_seed: u64,
     /// The clock that expiry times are told in.
-    pub clock: CacheClock,
+    pub clock: Clock,
     /// One inbox per core.
     pub inboxes: Vec<Inbox>,
     /// One set of counters per core, written by that core alone.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::client::Client;
-use super::clock::CacheClock;
 use super::execute::Replies;
 use super::group::{Group, ReplyPlace, ShardPart};
 use super::shared::{CoreCounters, Shared};
@@ -11,6 +10,7 @@ use crate::config;
 use crate::config::limits::{GROUP_MAX, KEYS_BYTES_MIN, LINE_BYTES_MAX};
 use crate::conn::{ConnId, InputPool, Table};
 use crate::protocol::{Binding, Clock, Gate, Limits};
+use crate::os;
 use crate::ring::{BlockPool, Token};
 use crate::shard::{Pinned, Shard};
 
@@ -30,7 +30,6 @@ pub(super) struct State {
     pub(super) places: Vec<ReplyPlace>,
     /// Clients whose plan has to be looked at before the turn ends.
     pub(super) listed: Vec<ConnId>,
-    cache_clock: CacheClock,
 }
 
 impl State {
@@ -51,14 +50,13 @@ impl State {
             clients: Table::with_capacity(config.connections_per_core_max()),
             blocks: BlockPool::default(),
             inputs: InputPool::default(),
-            clock: shared.clock.read(),
+            clock: reading(&shared.clock),
             binding,
             gate: Gate::Open,
             limits,
             replies: Replies::default(),
             places: vec![ReplyPlace::default(); GROUP_MAX],
             listed: Vec::with_capacity(1024),
-            cache_clock: shared.clock,
             shared,
         }
     }
@@ -69,7 +67,7 @@ impl State {
     }
 
     pub(super) fn tell_time(&mut self) {
-        self.clock = self.cache_clock.read();
+        self.clock = reading(&self.shared.clock);
     }
 
     /// The connection that a completion is for, if it is still the slot's tenant.
@@ -140,6 +138,10 @@ impl State {
             shard.maintain(MAINTENANCE_ITEMS);
         });
     }
+}
+
+fn reading(clock: &os::clock::Clock) -> Clock {
+    Clock { now: clock.now_s(), zero_unix: clock.zero_unix_s().cast_signed() }
 }
 
 /// Items that one step of background work looks at: a few tens of microseconds.

@@ -33,6 +33,7 @@
 //! [`manual`] explains the whole in chapters.
 
 pub mod config;
+pub mod manual;
 pub mod mesh;
 pub mod os;
 pub mod ring;

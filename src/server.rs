@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::config::{Config, Failure};
-use crate::os::{announce, daemon};
+use crate::os::announce;
 
 /// Binds what `config` names and waits for SIGTERM or SIGINT.
 ///
@@ -28,7 +28,6 @@ pub fn run(config: Config) -> Result<(), Failure> {
     let _unix = config.unix_path.as_ref().map(UnixListener::bind);
     let bound: Vec<_> = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
     let _announcement = announce::listening(&config, &bound)?;
-    daemon::ready(&config)?;
     signals.wait().map_err(|error| Failure::os("signals", error))?;
     Ok(())
 }

@@ -36,12 +36,7 @@ pub mod config;
 pub mod conn;
 pub mod control;
 pub mod core;
-pub mod mesh;
-
-pub mod config;
-pub mod conn;
-pub mod control;
-pub mod core;
+pub mod manual;
 pub mod mesh;
 pub mod os;
 pub mod protocol;

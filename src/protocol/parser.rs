@@ -13,6 +13,8 @@ use super::request::Request;
 pub struct Parser {
     pub(super) place: Place,
     pub(super) gate: Gate,
+    /// SASL is known here, whether or not this connection still needs it.
+    pub(super) has_sasl: bool,
     pub(super) limits: Limits,
 }
 
@@ -152,7 +154,7 @@ impl Parser {
             (_, Binding::Binary) => Place::Frame,
             (_, Binding::Auto) => Place::Unknown,
         };
-        Self { place, gate, limits }
+        Self { place, gate, has_sasl: gate == Gate::Sasl, limits }
     }
 
     /// The next step for the unread `input`, which starts where the last step's consumption ended.

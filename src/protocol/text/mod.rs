@@ -76,6 +76,10 @@ impl Parser {
             b"version" => admin_request(Admin::Version, consumed),
             b"stats" => admin_request(Admin::Stats(admin::stats(&Tokens::new(line))), consumed),
             b"watch" => admin_request(Admin::Watch(admin::watch(&Tokens::new(line))), consumed),
+            [b'm', _] => match self.meta(input, line, consumed) {
+                Some(step) => step,
+                None => admin::other(&Tokens::new(line), consumed),
+            },
             _ => admin::other(&Tokens::new(line), consumed),
         }
     }

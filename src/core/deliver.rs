@@ -2,7 +2,7 @@
 
 use super::group::Group;
 use super::state::State;
-use crate::config::limits::OUTPUT_BYTES_MAX;
+use crate::config::limits::{BLOCK_BYTES, OUTPUT_BYTES_MAX};
 use crate::conn::ConnId;
 use std::ops::Range;
 
@@ -46,7 +46,8 @@ impl State {
             }
         }
         client.reply(&self.replies.text[start..text.end], &mut self.blocks);
-        if client.output_bytes() > OUTPUT_BYTES_MAX {
+        let bytes_max = if self.blocks.is_tight() { BLOCK_BYTES } else { OUTPUT_BYTES_MAX };
+        if client.output_bytes() > bytes_max {
             client.conn.pause();
         }
         if !undelivered.is_empty() {

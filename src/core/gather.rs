@@ -92,6 +92,12 @@ impl State {
                 continue;
             }
             match client.conn.parser.next(&bytes[at..]) {
+                Step::Request { request: Request::Get(get), consumed } => {
+                    at = match self.take_get(id, get, group) {
+                        None => at + consumed,
+                        Some(unread) => unread.as_ptr() as usize - bytes.as_ptr() as usize,
+                    };
+                }
                 Step::Request { request, consumed } => {
                     at += consumed;
                     self.take(id, request, group);
@@ -131,8 +137,9 @@ impl State {
     #[inline]
     fn take<'a>(&mut self, id: ConnId, request: Request<'a>, group: &mut Group<'a>) {
         match request {
-            Request::Get(get) => self.take_get(id, get, group),
-            Request::Store(store) => self.push(id, store.key, Work::Store(store), group),
+            Request::Store(store) => {
+                self.push(id, store.key, Work::Store(store), group);
+            }
             Request::Delete(delete) => {
                 self.push(id, delete.key, Work::Delete { noreply: delete.noreply }, group);
             }
@@ -159,25 +166,52 @@ impl State {
         }
     }
 
+    /// Looks up all keys of a retrieval, or as many as the connection can be answered for now: the
+    /// text of the others is returned, to be parsed again when it has been sent enough.
     #[inline]
-    fn take_get<'a>(&mut self, id: ConnId, get: Get<'a>, group: &mut Group<'a>) {
-        for key in get.keys {
+    fn take_get<'a>(
+        &mut self,
+        id: ConnId,
+        mut get: Get<'a>,
+        group: &mut Group<'a>,
+    ) -> Option<&'a [u8]> {
+        while let Some(key) = get.keys.next() {
             let work = Work::Get { with_cas: get.with_cas, touch: get.touch };
-            self.push(id, key, work, group);
+            let ran = self.push(id, key, work, group);
+            if ran && !get.keys.unread().is_empty() && self.is_paused(id) {
+                if let Some(client) = self.clients.get_mut(id) {
+                    client.conn.parser.rewind(&get);
+                }
+                return Some(get.keys.unread());
+            }
         }
         if get.is_last {
             self.push_literal(id, line::END, group);
         }
+        None
     }
 
+    fn is_paused(&mut self, id: ConnId) -> bool {
+        self.clients.get_mut(id).is_some_and(|client| client.conn.is_paused())
+    }
+
+    /// Adds an operation; a full group is run first, which is told.
     #[inline]
-    fn push<'a>(&mut self, conn: ConnId, key: Key<'a>, work: Work<'a>, group: &mut Group<'a>) {
+    fn push<'a>(
+        &mut self,
+        conn: ConnId,
+        key: Key<'a>,
+        work: Work<'a>,
+        group: &mut Group<'a>,
+    ) -> bool {
         let hash = hash_key(self.shared.hash_seed, key.bytes());
         let shard = route(hash, self.shared.shards.len());
-        if group.is_full() {
+        let is_full = group.is_full();
+        if is_full {
             self.run(group);
         }
         group.push(Operation { conn, shard, key, hash, work });
+        is_full
     }
 
     /// Adds a reply that needs no shard, in its place among the others: it goes along with the

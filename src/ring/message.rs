@@ -12,7 +12,7 @@ use std::os::fd::RawFd;
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 
-use crate::config::limits::BLOCK_BYTES;
+use crate::config::limits::{BLOCK_BYTES, CONNECTION_BUSY_BYTES_PER_CORE};
 
 /// Segments that one `sendmsg` carries; the rest follows with the next.
 const SEGMENTS_PER_SEND: usize = 16;
@@ -95,6 +95,13 @@ impl BlockPool {
         message.sent = 0;
         message.bytes = 0;
         self.messages.push(message);
+    }
+
+    /// True while so much waits to be sent that no connection should have more than a block of it.
+    #[must_use]
+    pub fn is_tight(&self) -> bool {
+        const TIGHT: usize = CONNECTION_BUSY_BYTES_PER_CORE / BLOCK_BYTES / 2;
+        self.blocks_made - self.blocks.len() > TIGHT
     }
 
     /// Blocks made so far, in use or waiting.

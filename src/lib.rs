@@ -35,5 +35,6 @@
 pub mod config;
 pub mod mesh;
 pub mod os;
+pub mod protocol;
 pub mod ring;
 pub mod server;

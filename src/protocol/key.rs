@@ -6,8 +6,7 @@
 
 use super::text::scan;
 
-/// The longest key, in bytes.
-pub const KEY_BYTES_MAX: usize = 250;
+pub use crate::config::limits::KEY_BYTES_MAX;
 
 /// A key of legal length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

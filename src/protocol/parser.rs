@@ -7,6 +7,7 @@
 
 use super::reply::Refusal;
 use super::request::Request;
+use crate::config::limits;
 
 /// What a connection speaks and where in its stream it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +80,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// The reference's: values of 1 MB, lines of 2 KB.
+    /// With the item size that holds when `-I` is not given.
     fn default() -> Self {
-        Self { item_bytes_max: 1 << 20, line_bytes_max: 2048, keys_bytes_min: 8192 }
+        Self {
+            item_bytes_max: limits::ITEM_BYTES_MAX_DEFAULT as u32,
+            line_bytes_max: limits::LINE_BYTES_MAX as u32,
+            keys_bytes_min: limits::KEYS_BYTES_MIN as u32,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Meta commands, case by case, as the reference has them.
 
-use super::super::testing::{Random, run, text, text_parser};
 use super::*;
+use crate::protocol::testing::{Random, run, text, text_parser};
 
 const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
 

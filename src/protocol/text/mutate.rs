@@ -3,12 +3,12 @@
 //! Too few words are answered even under noreply, as the reference notices them before it looks
 //! for that word. Words too many are ignored: old clients send `delete <key> 0`.
 
-use super::super::key::Key;
-use super::super::number;
-use super::super::parser::{Step, reject};
-use super::super::reply::line;
-use super::super::request::{Arithmetic, Delete, Request, Touch};
 use super::tokens::Tokens;
+use crate::protocol::key::Key;
+use crate::protocol::number;
+use crate::protocol::parser::{Step, reject};
+use crate::protocol::reply::line;
+use crate::protocol::request::{Arithmetic, Delete, Request, Touch};
 
 /// `delete <key>`.
 pub(super) fn delete<'a>(tokens: &Tokens<'a>, consumed: usize) -> Step<'a> {

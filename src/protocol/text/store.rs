@@ -4,13 +4,13 @@
 //! for commands, so it is the reference's: a length that is no number leaves the block
 //! standing, because nobody knows how long it is; every later error swallows it.
 
-use super::super::key::Key;
-use super::super::number;
-use super::super::parser::{Framing, Parser, Step, reject};
-use super::super::reply::line;
-use super::super::request::{Request, Store, StoreMode};
 use super::scan;
 use super::tokens::Tokens;
+use crate::protocol::key::Key;
+use crate::protocol::number;
+use crate::protocol::parser::{Framing, Parser, Step, reject};
+use crate::protocol::reply::line;
+use crate::protocol::request::{Request, Store, StoreMode};
 
 /// Bytes of the line end behind a value.
 pub(crate) const TAIL_BYTES: usize = 2;

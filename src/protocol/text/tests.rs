@@ -1,7 +1,7 @@
 //! The text protocol's behaviour, case by case, as the reference has it.
 
-use super::super::testing::{Random, run, text, text_parser};
-use super::super::{Binding, Gate, Limits, Parser, Step};
+use crate::protocol::testing::{Random, run, text, text_parser};
+use crate::protocol::{Binding, Gate, Limits, Parser, Step};
 
 const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
 

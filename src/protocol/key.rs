@@ -30,6 +30,9 @@ impl<'a> Key<'a> {
 #[derive(Clone, Debug)]
 pub struct Keys<'a> {
     rest: &'a [u8],
+    /// What is left is one key and nothing else, so that it need not be searched for its end: the
+    /// parser has just done that.
+    is_one: bool,
 }
 
 impl PartialEq for Keys<'_> {
@@ -43,12 +46,12 @@ impl<'a> Keys<'a> {
     /// One key.
     #[inline]
     pub(super) fn one(key: Key<'a>) -> Self {
-        Self { rest: key.0 }
+        Self { rest: key.0, is_one: true }
     }
 
     /// Keys with any number of spaces before, between and behind them; `None` if one is too long.
     pub(super) fn new(text: &'a [u8]) -> Option<Self> {
-        all_legal(text).then_some(Self { rest: text })
+        all_legal(text).then_some(Self { rest: text, is_one: false })
     }
 }
 
@@ -57,6 +60,10 @@ impl<'a> Iterator for Keys<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Key<'a>> {
+        if self.is_one {
+            self.is_one = false;
+            return Some(Key(std::mem::take(&mut self.rest)));
+        }
         let mut start = 0;
         while *self.rest.get(start)? == b' ' {
             start += 1;

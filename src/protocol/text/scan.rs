@@ -23,23 +23,24 @@ pub(crate) fn space(input: &[u8], from: usize) -> usize {
 
 /// `word_hits` marks the high bit of hit bytes; only its lowest mark need be exact, since the
 /// subtractions above borrow upwards.
-#[inline]
+#[inline(always)]
 fn find(
     input: &[u8],
     from: usize,
     word_hits: impl Fn(u64) -> u64,
     byte_hits: impl Fn(u8) -> bool,
 ) -> usize {
+    let Some(rest) = input.get(from..) else { return input.len() };
+    let (words, tail) = rest.as_chunks::<8>();
     let mut at = from;
-    while let Some(word) = input.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+    for word in words {
         let hits = word_hits(u64::from_le_bytes(*word));
         if hits != 0 {
             return at + (hits.trailing_zeros() / 8) as usize;
         }
         at += 8;
     }
-    let left = input.len().saturating_sub(at);
-    if left == 0 {
+    if tail.is_empty() {
         return input.len();
     }
     let Some(word) = input.last_chunk::<8>() else {
@@ -47,7 +48,7 @@ fn find(
     };
     // Shift out the bytes already seen. What is shifted in is zero, which may count as a hit: then
     // the position computed is past the end, and the minimum below makes it "not found".
-    let hits = word_hits(u64::from_le_bytes(*word) >> (8 * (8 - left)));
+    let hits = word_hits(u64::from_le_bytes(*word) >> (8 * (8 - tail.len())));
     input.len().min(at + (hits.trailing_zeros() / 8) as usize)
 }
 

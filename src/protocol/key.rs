@@ -43,6 +43,12 @@ impl PartialEq for Keys<'_> {
 }
 
 impl<'a> Keys<'a> {
+    /// The text of the keys that have not been asked for.
+    #[must_use]
+    pub fn unread(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// One key.
     #[inline]
     pub(super) fn one(key: Key<'a>) -> Self {

@@ -6,7 +6,7 @@
 //! a call with the same input gives the same answer.
 
 use super::reply::Refusal;
-use super::request::Request;
+use super::request::{Get, Request};
 use crate::config::limits;
 
 /// What a connection speaks and where in its stream it stands.
@@ -30,8 +30,8 @@ pub(super) enum Place {
     Unknown,
     /// At the line, or inside the token, by which a client authenticates itself.
     Token { token_bytes: Option<u32> },
-    /// In the middle of a `get` or `gets` line.
-    Keys { with_cas: bool },
+    /// In the middle of a retrieval's line.
+    Keys { with_cas: bool, touch: Option<i64> },
     /// In a line that was refused: its end is the next place of interest.
     RefusedLine,
     /// In the data block of a store that was refused.
@@ -182,7 +182,7 @@ impl Parser {
                 self.text(input)
             }
             Place::Token { token_bytes } => self.authentication(input, token_bytes),
-            Place::Keys { with_cas } => self.more_keys(input, with_cas),
+            Place::Keys { with_cas, touch } => self.more_keys(input, with_cas, touch),
             Place::RefusedLine => self.skip_line(input),
             Place::RefusedData { bytes, then } => self.skip_data(input, bytes, then),
         }
@@ -218,6 +218,12 @@ impl Parser {
         let then = if self.place == Place::Frame { Framing::Binary } else { Framing::Text };
         assert!(matches!(self.place, Place::Line | Place::Frame), "no upload is open");
         self.refuse_data(bytes as u64, then);
+    }
+
+    /// Goes back into the middle of a retrieval: the input that follows starts with the keys that
+    /// were handed out but not looked up, because the connection has enough to send for now.
+    pub fn rewind(&mut self, get: &Get<'_>) {
+        self.place = Place::Keys { with_cas: get.with_cas, touch: get.touch };
     }
 
     /// Opens the gate, after the user and password were found right.

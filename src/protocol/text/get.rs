@@ -17,7 +17,7 @@ pub(super) fn keys<'a>(arguments: &'a [u8], with_cas: bool, consumed: usize) -> 
     if first_word(arguments).is_none() {
         return reject(line::BAD_FORMAT, false, consumed);
     }
-    last_keys(arguments, with_cas, consumed)
+    last_keys(arguments, with_cas, None, consumed)
 }
 
 /// The words behind `gat` or `gats`: an expiry time and at least one key.
@@ -38,9 +38,14 @@ pub(super) fn and_touch<'a>(arguments: &'a [u8], with_cas: bool, consumed: usize
 }
 
 /// Keys up to the end of the line, perhaps none.
-pub(super) fn last_keys<'a>(text: &'a [u8], with_cas: bool, consumed: usize) -> Step<'a> {
+pub(super) fn last_keys<'a>(
+    text: &'a [u8],
+    with_cas: bool,
+    touch: Option<i64>,
+    consumed: usize,
+) -> Step<'a> {
     match Keys::new(text) {
-        Some(keys) => request(keys, with_cas, None, true, consumed),
+        Some(keys) => request(keys, with_cas, touch, true, consumed),
         None => reject(line::BAD_FORMAT, false, consumed),
     }
 }
@@ -52,6 +57,7 @@ pub(super) fn unfinished_keys<'a>(
     input: &'a [u8],
     skip: usize,
     with_cas: bool,
+    touch: Option<i64>,
 ) -> Step<'a> {
     let text = &input[skip..];
     let end = memchr::memrchr(b' ', text).map_or(0, |space| space + 1);
@@ -65,8 +71,8 @@ pub(super) fn unfinished_keys<'a>(
     let Some(keys) = Keys::new(&text[..end]) else {
         return refuse_line(parser, input.len());
     };
-    parser.place = Place::Keys { with_cas };
-    request(keys, with_cas, None, false, skip + end)
+    parser.place = Place::Keys { with_cas, touch };
+    request(keys, with_cas, touch, false, skip + end)
 }
 
 fn refuse_line<'a>(parser: &mut Parser, consumed: usize) -> Step<'a> {

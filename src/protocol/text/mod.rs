@@ -136,17 +136,22 @@ impl Parser {
             return reject(line::ERROR, false, input.len());
         }
         let name_bytes = if with_cas { 4 } else { 3 };
-        get::unfinished_keys(self, input, name_bytes, with_cas)
+        get::unfinished_keys(self, input, name_bytes, with_cas, None)
     }
 
     /// The step in the middle of a long `get` line.
-    pub(super) fn more_keys<'a>(&mut self, input: &'a [u8], with_cas: bool) -> Step<'a> {
+    pub(super) fn more_keys<'a>(
+        &mut self,
+        input: &'a [u8],
+        with_cas: bool,
+        touch: Option<i64>,
+    ) -> Step<'a> {
         let Some(end) = memchr::memchr(b'\n', input) else {
-            return get::unfinished_keys(self, input, 0, with_cas);
+            return get::unfinished_keys(self, input, 0, with_cas, touch);
         };
         self.place = Place::Line;
         let text = input[..end].strip_suffix(b"\r").unwrap_or(&input[..end]);
-        get::last_keys(text, with_cas, end + 1)
+        get::last_keys(text, with_cas, touch, end + 1)
     }
 }
 

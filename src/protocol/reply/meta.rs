@@ -142,7 +142,7 @@ fn put_number(out: &mut impl Sink, letter: u8, number: u64) {
 
 fn put_opaque(out: &mut impl Sink, meta: &Meta<'_>) {
     out.put(b" ");
-    out.put(meta.opaque);
+    out.put(meta.opaque());
 }
 
 fn put_key(out: &mut impl Sink, key: Key<'_>, is_binary: bool) {

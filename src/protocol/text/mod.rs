@@ -71,6 +71,9 @@ impl Parser {
             }
             _ => {}
         }
+        if head[0] == b'm' && head[2] == b' ' {
+            return self.meta_line(input);
+        }
         self.line(input)
     }
 
@@ -109,10 +112,7 @@ impl Parser {
             b"version" => admin_request(Admin::Version, consumed),
             b"stats" => admin_request(Admin::Stats(admin::stats(&Tokens::new(line))), consumed),
             b"watch" => admin_request(Admin::Watch(admin::watch(&Tokens::new(line))), consumed),
-            [b'm', _] => match self.meta(input, line, consumed) {
-                Some(step) => step,
-                None => admin::other(&Tokens::new(line), consumed),
-            },
+            [b'm', b'n' | b'g' | b's' | b'd' | b'a' | b'e'] => self.meta(input, line, consumed),
             _ => admin::other(&Tokens::new(line), consumed),
         }
     }
@@ -169,24 +169,25 @@ fn get_one(key: Key<'_>, with_cas: bool, consumed: usize) -> Step<'_> {
     Step::Request { request: Request::Get(get), consumed }
 }
 
-/// One space and one to `digits_max` digits from `at` on: the number and where it ends.
+/// One space and one to `digits_max` digits from `at` on: the number and where it ends. At most
+/// 19 digits fit the number.
 #[inline(always)]
 fn spaced_digits(input: &[u8], at: usize, digits_max: usize) -> Option<(u64, usize)> {
     let (space, digits) = input.get(at..)?.split_first()?;
     if *space != b' ' {
         return None;
     }
-    let mut value = 0u64;
-    for (index, byte) in digits.iter().enumerate() {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            let is_number = index > 0 && index <= digits_max;
-            return is_number.then_some((value, at + 1 + index));
-        }
-        // Too many digits wrap, and are found too many.
-        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+    if let Some(word) = digits.first_chunk::<8>()
+        && let Some((value, length)) = scan::digits(u64::from_le_bytes(*word))
+    {
+        return Some((value, at + 1 + length));
     }
-    None
+    let length = digits.iter().position(|byte| !byte.is_ascii_digit())?;
+    if length == 0 || length > digits_max {
+        return None;
+    }
+    let value = digits[..length].iter().fold(0, |sum, byte| sum * 10 + u64::from(byte - b'0'));
+    Some((value, at + 1 + length))
 }
 
 pub(super) fn admin_request(admin: Admin<'_>, consumed: usize) -> Step<'_> {

@@ -29,19 +29,21 @@ pub(super) fn short<'a>(parser: &mut Parser, input: &'a [u8], mode: Option<Store
 
 #[inline(always)]
 fn short_header(input: &[u8], mode: Option<StoreMode>) -> Option<(Store<'_>, usize, usize)> {
-    // Nine digits are less than 2^31 - 2, and nineteen less than 2^64: no range needs checking.
-    const DIGITS_MAX: usize = 9;
-    const CAS_DIGITS_MAX: usize = 19;
+    // Numbers of so many digits fit their types, and a data block of nine digits is legal, so that
+    // no range needs checking.
+    const U64_DIGITS_MAX: usize = 19;
+    const I64_DIGITS_MAX: usize = 18;
+    const BLOCK_DIGITS_MAX: usize = 9;
     let start = "set ".len();
     let end = scan::blank_or_control(input, start);
     let key = Key::new(&input[start..end])?;
-    let (flags, end) = spaced_digits(input, end, DIGITS_MAX)?;
-    let (exptime, end) = spaced_digits(input, end, DIGITS_MAX)?;
-    let (value_bytes, end) = spaced_digits(input, end, DIGITS_MAX)?;
+    let (flags, end) = spaced_digits(input, end, U64_DIGITS_MAX)?;
+    let (exptime, end) = spaced_digits(input, end, I64_DIGITS_MAX)?;
+    let (value_bytes, end) = spaced_digits(input, end, BLOCK_DIGITS_MAX)?;
     let (mode, end) = match mode {
         Some(mode) => (mode, end),
         None => {
-            let (cas, end) = spaced_digits(input, end, CAS_DIGITS_MAX)?;
+            let (cas, end) = spaced_digits(input, end, U64_DIGITS_MAX)?;
             (StoreMode::Cas(cas), end)
         }
     };
@@ -90,7 +92,7 @@ fn arguments<'a>(tokens: &Tokens<'a>, mode: Option<StoreMode>) -> Option<Store<'
     Some(Store { key, mode, flags, exptime, value: &[], noreply: tokens.noreply() })
 }
 
-#[inline]
+#[inline(always)]
 fn classic<'a>(
     parser: &mut Parser,
     input: &'a [u8],
@@ -104,7 +106,7 @@ fn classic<'a>(
 }
 
 /// The step for a header that is right, by how much of its data block is there.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_data<'a>(
     parser: &mut Parser,
     input: &'a [u8],

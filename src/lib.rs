@@ -34,4 +34,6 @@
 
 pub mod config;
 pub mod mesh;
+pub mod os;
 pub mod ring;
+pub mod server;

@@ -1,7 +1,7 @@
 //! How the program says that it cannot go on: one line and an exit code.
 //!
-//! The codes are those of sysexits.h, which memcached uses too: a service manager can tell a wrong command
-//! line (do not restart) from a machine that lacks something (an operator must act).
+//! The codes are those of sysexits.h, which memcached uses too: a service manager can tell a wrong
+//! command line (do not restart) from a machine that lacks something (an operator must act).
 
 use std::fmt;
 

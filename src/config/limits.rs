@@ -1,9 +1,9 @@
 //! Every limit of the program as a named constant, in one place.
 //!
-//! A limit that is derived is computed here, and what must hold between two limits is a `const` assertion
-//! with one line of reason, so that a change which breaks another part does not compile. Modules that
-//! must not know each other (protocol, shard, mesh, ring) may all read this file: it holds plain values
-//! and depends on nothing.
+//! A limit that is derived is computed here, and what must hold between two limits is a `const`
+//! assertion with one line of reason, so that a change which breaks another part does not compile.
+//! Modules that must not know each other (protocol, shard, mesh, ring) may all read this file: it
+//! holds plain values and depends on nothing.
 
 /// Bytes in a kibibyte; memcached's `k`.
 pub const KIB: usize = 1 << 10;
@@ -12,7 +12,7 @@ pub const MIB: usize = 1 << 20;
 /// Bytes in a gibibyte; memcached's `g`.
 pub const GIB: usize = 1 << 30;
 
-// ---- Keys, items and slab classes -----------------------------------------------------------------------
+// ---- Keys, items and slab classes ----
 
 /// Longest key, in bytes. Clients count on exactly this figure, so it is no flag.
 pub const KEY_BYTES_MAX: usize = 250;
@@ -48,7 +48,8 @@ pub const MEMORY_BYTES_DEFAULT: usize = 64 * MIB;
 pub const MEMORY_MB_MOST: u64 = (1 << 47) / MIB as u64;
 /// Least memory that a shard can work with. Two pages: one to fill while the other one is emptied.
 pub const SHARD_BYTES_MIN: usize = 2 * SLAB_PAGE_BYTES;
-/// The largest item may take at most this part of a shard (one part in two), as memcached rules for `-m`.
+/// The largest item may take at most this part of a shard (one part in two), as memcached rules for
+/// `-m`.
 pub const SHARD_PARTS_PER_ITEM: usize = 2;
 
 const _: () = assert!(SLAB_PAGE_BYTES.is_power_of_two(), "page arithmetic shifts");
@@ -72,7 +73,7 @@ const _: () = assert!(
     "the defaults give at least eight cores their share"
 );
 
-// ---- Index ----------------------------------------------------------------------------------------------
+// ---- Index ----
 
 /// Smallest `-o hashpower`: the table starts with two to this power of slots, over all shards.
 pub const HASH_POWER_LEAST: u8 = 12;
@@ -81,7 +82,7 @@ pub const HASH_POWER_MOST: u8 = 32;
 /// `-o hashpower` when it is not given.
 pub const HASH_POWER_DEFAULT: u8 = 16;
 
-// ---- LRU ------------------------------------------------------------------------------------------------
+// ---- LRU ----
 
 /// Largest share, in percent, of either HOT or WARM.
 pub const LRU_PCT_MOST: u8 = 79;
@@ -97,7 +98,7 @@ pub const TEMPORARY_TTL_SHOWN_S: u32 = 61;
 const _: () = assert!(LRU_HOT_PCT_DEFAULT + LRU_WARM_PCT_DEFAULT <= LRU_PCT_SUM_MOST);
 const _: () = assert!(LRU_PCT_MOST < LRU_PCT_SUM_MOST, "neither list may take all of it");
 
-// ---- Cores, connections, sockets ------------------------------------------------------------------------
+// ---- Cores, connections, sockets ----
 
 /// Most cores (`-t`): a shard's number is a byte, and so is their count.
 pub const THREADS_MAX: usize = u8::MAX as usize;
@@ -123,8 +124,8 @@ pub const UNIX_MASK_DEFAULT: u32 = 0o700;
 /// Longest path of a Unix socket, in bytes: `sun_path` without its closing zero.
 pub const UNIX_PATH_BYTES_MAX: usize = 107;
 
-/// Descriptors kept free of client connections for the process itself: standard streams, the control
-/// plane's own rings, the pid file, log and admin sockets.
+/// Descriptors kept free of client connections for the process itself: standard streams, the
+/// control plane's own rings, the pid file, log and admin sockets.
 pub const FILES_RESERVED_PROCESS: usize = 32;
 /// Descriptors that each core needs besides its connections: its ring, its listeners on two address
 /// families, its event descriptor, and a spare one to accept and refuse with.
@@ -142,44 +143,24 @@ pub const fn files_reserved(threads: usize) -> usize {
     FILES_RESERVED_PROCESS + threads * FILES_RESERVED_CORE
 }
 
-// ---- Rings and buffers ----------------------------------------------------------------------------------
+// ---- Rings and buffers ----
 
 /// Submission entries of each core's ring.
-pub const RING_ENTRIES: u32 = 4096;
-/// Completion entries of each core's ring: several times the submissions, because one multishot operation
-/// completes many times.
-pub const RING_COMPLETIONS: u32 = 4 * RING_ENTRIES;
-/// Bytes of one provided receive buffer.
-pub const RECEIVE_BUFFER_BYTES: usize = 16 * KIB;
-/// Fewest provided receive buffers of a core.
-pub const RECEIVE_BUFFERS_MIN: usize = 64;
-/// Most provided receive buffers of a core: a buffer group holds at most this many.
-pub const RECEIVE_BUFFERS_MAX: usize = 32_768;
+pub const RING_SUBMISSIONS: u32 = 1024;
+/// Completion entries of each core's ring: several times the submissions, because one multishot
+/// operation completes many times.
+pub const RING_COMPLETIONS: u32 = 8 * RING_SUBMISSIONS;
+/// Bytes of one provided receive buffer; many small receives share one.
+pub const RECEIVE_BUFFER_BYTES: usize = 64 * KIB;
+/// Provided receive buffers of each core. They are emptied within the loop turn that they fill in,
+/// so their number follows what one turn can receive, not the number of connections.
+pub const RECEIVE_BUFFERS: u16 = 32;
 
-const _: () = assert!(RING_ENTRIES.is_power_of_two() && RING_COMPLETIONS.is_power_of_two());
-const _: () =
-    assert!(RECEIVE_BUFFERS_MIN.is_power_of_two() && RECEIVE_BUFFERS_MAX.is_power_of_two());
-const _: () = assert!(RECEIVE_BUFFERS_MAX <= 1 << 15, "the kernel takes at most 2^15 in a group");
+const _: () = assert!(RING_SUBMISSIONS.is_power_of_two() && RING_COMPLETIONS.is_power_of_two());
+const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two(), "the kernel masks the ring's tail");
+const _: () = assert!(RECEIVE_BUFFERS <= 1 << 15, "the kernel takes at most 2^15 in a group");
 
-/// Provided receive buffers of one core that serves up to `connections`: a quarter of them may have bytes
-/// waiting at one moment before buffers are returned, which happens within the same loop turn.
-pub const fn receive_buffers(connections: usize) -> usize {
-    let wanted = (connections / 4).next_power_of_two();
-    if wanted < RECEIVE_BUFFERS_MIN {
-        RECEIVE_BUFFERS_MIN
-    } else if wanted > RECEIVE_BUFFERS_MAX / 32 {
-        // 1024 buffers of 16 KB are 16 MB a core: more would not be drained in one turn anyway.
-        RECEIVE_BUFFERS_MAX / 32
-    } else {
-        wanted
-    }
-}
-
-const _: () =
-    assert!(receive_buffers(1).is_power_of_two(), "a buffer ring's size is a power of two");
-const _: () = assert!(receive_buffers(CONNECTIONS_MAX) <= RECEIVE_BUFFERS_MAX);
-
-// ---- Logging and background work ------------------------------------------------------------------------
+// ---- Logging and background work ----
 
 /// Buffer of one watcher, in KB, unless `-o watcher_logbuf_size` says otherwise.
 pub const WATCHER_LOGBUF_KB_DEFAULT: u32 = 256;
@@ -191,3 +172,19 @@ pub const LOGBUF_KB_MOST: u32 = 1 << 20;
 pub const CRAWLER_SLEEP_US_MOST: u32 = 1_000_000;
 /// The crawler's pause unless `-o lru_crawler_sleep` says otherwise, in microseconds.
 pub const CRAWLER_SLEEP_US_DEFAULT: u32 = 100;
+
+/// Bytes of one block of reply text.
+pub const BLOCK_BYTES: usize = 16 * KIB;
+/// Bytes that may wait to be sent to one connection before its requests wait instead.
+pub const OUTPUT_BYTES_MAX: usize = MIB;
+/// A value that is not yet all there waits in the connection up to this size; a larger one is
+/// received straight into the arena.
+pub const UPLOAD_BYTES_MIN: usize = 8 * KIB;
+/// Values from this size on are sent from the arena without a copy.
+pub const PINNED_BYTES_MIN: usize = 16 * KIB;
+/// Longest line that is no retrieval, in bytes.
+pub const LINE_BYTES_MAX: usize = 2 * KIB;
+/// From so many bytes on, the keys of an unfinished retrieval line are served.
+pub const KEYS_BYTES_MIN: usize = 8 * KIB;
+/// Key operations that are run as one group: hashed, prefetched and executed together.
+pub const GROUP_MAX: usize = 32;

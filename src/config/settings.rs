@@ -1,23 +1,23 @@
 //! What the program uses: `Config`, every value of it checked.
 //!
-//! [`Flags`](super::Flags) holds what the user typed; `Config::new` turns it into this and is the only way
-//! to make one from a command line, so a module that is handed a `Config` never checks a value again.
-//! Nothing here is read from the machine except what [`Host`] brings in: the same flags and the same host
-//! always give the same `Config`. Fields are public and plain because twenty modules read a few each, and
-//! because `stats settings` prints nearly all of them.
+//! [`Flags`](super::Flags) holds what the user typed; `Config::new` turns it into this and is the
+//! only way to make one from a command line, so a module that is handed a `Config` never checks a
+//! value again. Nothing here is read from the machine except what [`Host`] brings in: the same
+//! flags and the same host always give the same `Config`. Fields are public and plain because
+//! twenty modules read a few each, and because `stats settings` prints nearly all of them.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-
-use super::limits;
 
 /// All settings of one server process. See the field groups for the flag that sets each.
 #[derive(Clone, Debug)]
 pub struct Config {
     // ---- Where it listens ----
-    /// `-p`. `None`: TCP is off. `Some(0)`: any free port (`-p -1`), one and the same for all addresses.
+    /// `-p`. `None`: TCP is off. `Some(0)`: any free port (`-p -1`), one and the same for all
+    /// addresses.
     pub tcp_port: Option<u16>,
-    /// `-l`, resolved: each address to bind, with its port (0 means any free port). Empty when TCP is off.
+    /// `-l`, resolved: each address to bind, with its port (0 means any free port). Empty when TCP
+    /// is off.
     pub listen: Vec<ListenAddress>,
     /// What `-l` said, for `stats settings` (`inter`); `None` when it was not given.
     pub listen_text: Option<String>,
@@ -35,7 +35,8 @@ pub struct Config {
     // ---- Cores ----
     /// `-t`: number of cores, at least 1.
     pub threads: usize,
-    /// The CPU that each core is pinned to; exactly `threads` long. CPUs repeat when `-t` exceeds them.
+    /// The CPU that each core is pinned to; exactly `threads` long. CPUs repeat when `-t` exceeds
+    /// them.
     pub cpus: Vec<CpuId>,
 
     // ---- Memory ----
@@ -69,7 +70,8 @@ pub struct Config {
     pub slab_reassign: bool,
     /// `-o slab_automove`: 0 off, 1 on, 2 aggressive.
     pub slab_automove: u8,
-    /// `-o slab_automove_ratio`: a page moves when the young class's age is below this part of the old one's.
+    /// `-o slab_automove_ratio`: a page moves when the young class's age is below this part of the
+    /// old one's.
     pub slab_automove_ratio: f64,
     /// `-o slab_automove_window`: samples looked back on.
     pub slab_automove_window: u32,
@@ -135,7 +137,8 @@ pub struct Config {
     pub core_dumps: bool,
     /// `MEMCACHED_PORT_FILENAME`: file to write the bound ports to.
     pub port_file: Option<PathBuf>,
-    /// What start-up has to tell: deviations, options without meaning here, values that were lowered.
+    /// What start-up has to tell: deviations, options without meaning here, values that were
+    /// lowered.
     pub notes: Vec<Note>,
 }
 
@@ -166,8 +169,8 @@ pub struct LruSettings {
     pub hot_factor: f64,
     /// `-o warm_max_factor`: the same for WARM.
     pub warm_factor: f64,
-    /// `-o temporary_ttl`: items that live at most this many seconds get a list of their own that is never
-    /// evicted from. `None`: no such list.
+    /// `-o temporary_ttl`: items that live at most this many seconds get a list of their own that
+    /// is never evicted from. `None`: no such list.
     pub temporary_ttl: Option<u32>,
     /// False under `-o no_lru_maintainer`: one plain list a class.
     pub segmented: bool,
@@ -230,15 +233,10 @@ impl Config {
         self.memory_bytes / self.threads
     }
 
-    /// Most connections that one core may hold. The balance between cores is not exact, so each has room
-    /// for a tenth more than its share, and for at least one connection more.
+    /// Most connections that one core may hold. The balance between cores is not exact, so each has
+    /// room for a tenth more than its share, and for at least one connection more.
     pub fn connections_per_core_max(&self) -> usize {
         let share = self.connections_max.div_ceil(self.threads);
         (share + share / 10 + 1).min(self.connections_max)
-    }
-
-    /// Provided receive buffers of each core.
-    pub fn receive_buffers_per_core(&self) -> usize {
-        limits::receive_buffers(self.connections_per_core_max())
     }
 }

@@ -75,7 +75,7 @@ pub enum Admin<'a> {
         noreply: bool,
     },
     /// `watch [stream ...]`. With `-W`: refuse. After replies not yet sent: refuse
-    /// (`reply::WATCH_PIPELINED`).
+    /// (`reply::line::WATCH_PIPELINED`).
     Watch(Checked<WatchStreams>),
     /// `refresh_certs`: read the certificates again; without TLS answer `ERROR`.
     RefreshCerts {

@@ -98,3 +98,10 @@ pub enum BinaryCommand<'a> {
         data: &'a [u8],
     },
 }
+
+impl super::Parser {
+    /// The step at the start of a binary request.
+    pub(super) fn binary<'a>(&mut self, _input: &'a [u8]) -> super::Step<'a> {
+        super::Step::Close { refusal: None }
+    }
+}

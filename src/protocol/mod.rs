@@ -39,3 +39,6 @@ pub use parser::{Binding, Gate, Limits, Parser, Step};
 pub use reply::Refusal;
 pub use request::{Arithmetic, Delete, Get, Request, Store, StoreMode, Touch};
 pub use time::Clock;
+
+#[cfg(test)]
+mod testing;

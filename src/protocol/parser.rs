@@ -1,7 +1,46 @@
 //! The parser of one connection: where in its stream it stands, and what comes next.
+//!
+//! All that must be remembered between two calls is a [`Place`]: a few words, whatever the client
+//! sends. Everything else is found again in the input, which the connection keeps until a step
+//! says that it is consumed. So a parser is cheap to hold for each of a million connections, and
+//! a call with the same input gives the same answer.
 
 use super::reply::Refusal;
 use super::request::Request;
+
+/// What a connection speaks and where in its stream it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parser {
+    pub(super) place: Place,
+    pub(super) gate: Gate,
+    pub(super) limits: Limits,
+}
+
+/// Where the unread input starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At a text request.
+    Line,
+    /// At a binary request.
+    Frame,
+    /// At the first byte of a connection that may speak either.
+    Unknown,
+    /// At the line, or inside the token, by which a client authenticates itself.
+    Token { token_bytes: Option<u32> },
+    /// In the middle of a `get` or `gets` line.
+    Keys { with_cas: bool },
+    /// In a line that was refused: its end is the next place of interest.
+    RefusedLine,
+    /// In the data block of a store that was refused.
+    RefusedData { bytes: u64, then: Framing },
+}
+
+/// What follows a refused data block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    Text,
+    Binary,
+}
 
 /// Which protocol a listener speaks (`-B`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +76,11 @@ pub struct Limits {
     pub keys_bytes_min: u32,
 }
 
-/// What a connection speaks and where in its stream it stands.
-#[derive(Clone, Debug)]
-pub struct Parser {
-    binding: Binding,
-    gate: Gate,
-    limits: Limits,
-    swallow_bytes: u64,
+impl Default for Limits {
+    /// The reference's: values of 1 MB, lines of 2 KB.
+    fn default() -> Self {
+        Self { item_bytes_max: 1 << 20, line_bytes_max: 2048, keys_bytes_min: 8192 }
+    }
 }
 
 /// What to do next. `consumed` counts bytes from the start of the input given.
@@ -105,32 +142,110 @@ pub enum Step<'a> {
 impl Parser {
     /// A parser at the start of a connection.
     pub fn new(binding: Binding, gate: Gate, limits: Limits) -> Self {
-        Self { binding, gate, limits, swallow_bytes: 0 }
+        let place = match (gate, binding) {
+            (Gate::Token, Binding::Ascii) => Place::Token { token_bytes: None },
+            (Gate::Token, _) => panic!("authentication by text needs a text-only listener"),
+            (Gate::Sasl, Binding::Ascii | Binding::Auto) => {
+                panic!("SASL needs a binary-only listener")
+            }
+            (_, Binding::Ascii) => Place::Line,
+            (_, Binding::Binary) => Place::Frame,
+            (_, Binding::Auto) => Place::Unknown,
+        };
+        Self { place, gate, limits }
     }
 
     /// The next step for the unread `input`, which starts where the last step's consumption ended.
     #[inline]
     pub fn next<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
-        if input.is_empty() {
-            return Step::Need;
-        }
-        Step::Need
+        if self.place == Place::Line { self.text(input) } else { self.next_elsewhere(input) }
     }
 
-    /// Throws away the next `bytes` of input: the data block of an upload that was refused after
-    /// its header was consumed (value and tail, less what has been fed already).
+    fn next_elsewhere<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
+        let Some(first) = input.first() else { return Step::Need };
+        match self.place {
+            Place::Line => self.text(input),
+            Place::Frame => self.binary(input),
+            Place::Unknown if *first == super::binary::MAGIC_REQUEST => {
+                self.place = Place::Frame;
+                self.binary(input)
+            }
+            Place::Unknown => {
+                self.place = Place::Line;
+                self.text(input)
+            }
+            Place::Token { token_bytes } => self.authentication(input, token_bytes),
+            Place::Keys { with_cas } => self.more_keys(input, with_cas),
+            Place::RefusedLine => self.skip_line(input),
+            Place::RefusedData { bytes, then } => self.skip_data(input, bytes, then),
+        }
+    }
+
+    fn skip_line<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
+        let Some(end) = memchr::memchr(b'\n', input) else {
+            return Step::Skip { consumed: input.len() };
+        };
+        self.place = Place::Line;
+        Step::Skip { consumed: end + 1 }
+    }
+
+    fn skip_data<'a>(&mut self, input: &'a [u8], bytes: u64, then: Framing) -> Step<'a> {
+        let consumed = usize::try_from(bytes).map_or(input.len(), |bytes| bytes.min(input.len()));
+        self.refuse_data(bytes - consumed as u64, then);
+        Step::Skip { consumed }
+    }
+
+    /// Lets the next `bytes` of input be swallowed.
+    pub(super) fn refuse_data(&mut self, bytes: u64, then: Framing) {
+        self.place = match (bytes, then) {
+            (0, Framing::Text) => Place::Line,
+            (0, Framing::Binary) => Place::Frame,
+            _ => Place::RefusedData { bytes, then },
+        };
+    }
+
+    /// Throws away the next `bytes` of input: the rest of an upload that was refused after its
+    /// header was consumed (value and tail, less what has been fed already). Only between steps
+    /// that belong to no other data block.
     pub fn swallow(&mut self, bytes: usize) {
-        self.swallow_bytes += bytes as u64;
+        let then = if self.place == Place::Frame { Framing::Binary } else { Framing::Text };
+        assert!(matches!(self.place, Place::Line | Place::Frame), "no upload is open");
+        self.refuse_data(bytes as u64, then);
     }
 
     /// Opens the gate, after the user and password were found right.
     pub fn admit(&mut self) {
         self.gate = Gate::Open;
+        if let Place::Token { .. } = self.place {
+            self.place = Place::Line;
+        }
     }
 
     /// Whether the bytes behind an uploaded value end its data block. If not, answer
-    /// `reply::BAD_DATA_CHUNK` (unless a classic store said noreply) and go on: they are consumed.
+    /// `reply::line::BAD_DATA_CHUNK` (unless a classic store said noreply) and go on: they are
+    /// consumed.
     pub fn tail(tail: &[u8]) -> bool {
         tail.is_empty() || tail == b"\r\n"
     }
+
+    /// Whether this connection speaks the binary protocol; `None` until its first byte.
+    pub fn is_binary(&self) -> Option<bool> {
+        match self.place {
+            Place::Unknown => None,
+            Place::Frame | Place::RefusedData { then: Framing::Binary, .. } => Some(true),
+            _ => Some(false),
+        }
+    }
 }
+
+/// A refusal that respects noreply.
+#[inline]
+pub(super) fn reject<'a>(line: &'static [u8], noreply: bool, consumed: usize) -> Step<'a> {
+    if noreply {
+        Step::Skip { consumed }
+    } else {
+        Step::Reject { refusal: Refusal::Line(line), consumed }
+    }
+}
+
+const _: () = assert!(size_of::<Parser>() <= 64, "one per connection, next to its hot state");

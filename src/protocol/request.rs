@@ -38,7 +38,7 @@ pub enum Request<'a> {
     /// Any command of the binary protocol.
     Binary(Binary<'a>),
     /// A user and a password, of text authentication (`-Y`). Answer with `STORED` and open the
-    /// parser's gate by [`super::Parser::admit`], or with `reply::AUTH_FAILURE`.
+    /// parser's gate by [`super::Parser::admit`], or with `reply::line::AUTH_FAILURE`.
     Authenticate {
         /// Bytes before the first space.
         user: &'a [u8],

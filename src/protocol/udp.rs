@@ -1,1 +1,1 @@
-//! udp
+//! The UDP frame.

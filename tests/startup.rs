@@ -1,8 +1,8 @@
 //! Start-up from the outside: the real binary, real limits, real filters.
 //!
-//! What a start prints and which code it exits with is an interface: service managers, containers and
-//! operators' scripts depend on it. Filters that forbid io_uring are installed on a thread of the
-//! test, from where the child inherits them; limits are set by prlimit(1).
+//! What a start prints and which code it exits with is an interface: service managers, containers
+//! and operators' scripts depend on it. Filters that forbid io_uring are installed on a thread of
+//! the test, from where the child inherits them; limits are set by prlimit(1).
 
 use std::collections::BTreeMap;
 use std::fs;

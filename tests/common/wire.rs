@@ -146,7 +146,8 @@ impl Wire {
                     }
                 }
             });
-            self.stream.set_read_timeout(Some(quiet)).expect("a time-out can be set");
+            let wait = quiet.max(Duration::from_millis(1));
+            self.stream.set_read_timeout(Some(wait)).expect("a time-out can be set");
             let end = loop {
                 let end = self.read_to(ending);
                 if end != Some(End::Silent) || all_sent.is_finished() {
@@ -167,6 +168,16 @@ impl Wire {
                 return end;
             }
         }
+    }
+
+    /// Reads `count` bytes, or fewer if the connection ends before; tells how it ended.
+    pub(crate) fn take_until_end_or(&mut self, count: usize) -> (Vec<u8>, Option<End>) {
+        let mut end = None;
+        while self.received.len() < count && end.is_none() {
+            end = self.read_some();
+        }
+        let rest = self.received.split_off(count.min(self.received.len()));
+        (std::mem::replace(&mut self.received, rest), end)
     }
 
     /// The same, but it stops with nothing to tell once the bytes that came end with `ending`.

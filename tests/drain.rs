@@ -20,6 +20,9 @@ const CLIENTS: usize = 24;
 /// Requests per write; small enough that a write is in the server's socket when it returns.
 const BATCH: usize = 100;
 
+/// Pairs of requests per connection that wait when the signal comes: some 40 KB, more than one read.
+const WAITING: usize = 1400;
+
 /// The promise is an end within 5 s of the signal.
 const END_WITHIN: Duration = Duration::from_secs(5);
 
@@ -97,12 +100,12 @@ fn requests_that_wait_unread_are_answered() {
         wires.iter_mut().for_each(Wire::assert_in_step);
         server.signal(Signal::SIGSTOP);
         for (number, wire) in wires.iter_mut().enumerate() {
-            wire.send(format!("set c{number} 0 0 1\r\nx\r\nget c{number}\r\n").repeat(BATCH));
+            wire.send(format!("set c{number} 0 0 1\r\nx\r\nget c{number}\r\n").repeat(WAITING));
         }
         server.signal(Signal::SIGTERM);
         server.signal(Signal::SIGCONT);
         for (number, wire) in wires.iter_mut().enumerate() {
-            let replies = format!("STORED\r\nVALUE c{number} 0 1\r\nx\r\nEND\r\n").repeat(BATCH);
+            let replies = format!("STORED\r\nVALUE c{number} 0 1\r\nx\r\nEND\r\n").repeat(WAITING);
             wire.expect("", replies);
             assert!(wire.closes_within(END_WITHIN));
         }

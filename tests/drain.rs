@@ -20,7 +20,8 @@ const CLIENTS: usize = 24;
 /// Requests per write; small enough that a write is in the server's socket when it returns.
 const BATCH: usize = 100;
 
-/// Pairs of requests per connection that wait when the signal comes: some 40 KB, more than one read.
+/// Pairs of requests per connection that wait when the signal comes: some 40 KB, more than one
+/// read.
 const WAITING: usize = 1400;
 
 /// The promise is an end within 5 s of the signal.
@@ -90,8 +91,8 @@ fn sigterm_under_load_loses_no_received_request() {
     }
 }
 
-/// The server is stopped while requests arrive, so that all of them wait in its sockets, unread, when
-/// it sees the signal.
+/// The server is stopped while requests arrive, so that all of them wait in its sockets, unread,
+/// when it sees the signal.
 #[test]
 fn requests_that_wait_unread_are_answered() {
     for cores in ["1", "2"] {

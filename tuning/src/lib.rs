@@ -14,3 +14,4 @@
 
 pub mod check;
 pub mod host;
+pub mod size;

@@ -4,8 +4,12 @@
 #![allow(dead_code)]
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tuning::host::Host;
@@ -91,6 +95,76 @@ pub(crate) fn tune(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tune"));
     command.args(args).output().expect("tune runs")
 }
+
+/// A server on a free loopback port, ended when dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: String,
+}
+
+impl Server {
+    /// Starts `program` with `-p` of a free port and waits until it accepts.
+    pub(crate) fn start(program: &Path, args: &[&str]) -> Self {
+        let port = free_port();
+        let mut command = Command::new(program);
+        command.args(["-u", "root", "-l", "127.0.0.1", "-p", &port.to_string()]).args(args);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{program:?}: {error}"));
+        let server = Self { child, address: format!("127.0.0.1:{port}") };
+        assert!(accepts(&server.address), "{program:?} does not listen");
+        server
+    }
+
+    /// Sends `bytes` in one go and reads until the answer ends with `end`.
+    pub(crate) fn exchange(&self, bytes: &[u8], end: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
+        stream.write_all(bytes).expect("a request");
+        let mut answer = Vec::new();
+        let mut buffer = [0; 4096];
+        while !answer.ends_with(end.as_bytes()) {
+            let count = stream.read(&mut buffer).expect("an answer in time");
+            assert!(count > 0, "closed after {:?}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(&buffer[..count]);
+        }
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// One number of `stats`.
+    pub(crate) fn stat(&self, name: &str) -> f64 {
+        let stats = self.exchange(b"stats\r\n", "END\r\n");
+        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("STAT {name} ")));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no stat {name}"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself, and then there is nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Whether somebody accepts at `address` within seconds.
+pub(crate) fn accepts(address: &str) -> bool {
+    let end = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < end {
+        if TcpStream::connect(address).is_ok() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+/// Debian's memcached, which `tests/setup.sh` installs.
+pub(crate) const MEMCACHED: &str = "/usr/bin/memcached";
 
 /// What a program printed.
 pub(crate) fn stdout(output: &Output) -> String {

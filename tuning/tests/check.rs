@@ -216,6 +216,8 @@ fn applying_mends_all_settings_and_undoing_restores_each() {
     assert!(applied.status.success() && told.contains(": 128 -> 1024"), "{told}");
     assert!(!told.contains(" fair ") && told.contains(" 0 fair, 0 bad"), "{told}");
 
+    let some = stdout(&tune(&["check", "--root", root, "--undo", "--only", "swap"]));
+    assert_eq!(some, "/proc/sys/vm/swappiness: back to 60\n");
     let undone = tune(&["check", "--root", root, "--undo"]);
     assert!(undone.status.success() && stdout(&undone).contains("back to 128"));
     let after = |path: &str| tree.read(path);
@@ -243,7 +245,8 @@ fn a_change_that_fails_is_told_and_the_next_is_made() {
         mend: check::Mend::Settings(vec![gone, there]),
     };
     let mut told = Vec::new();
-    assert_eq!(apply::apply(&tree.host(), [&finding], &mut told).expect("a journal"), 1);
+    let findings = [(&CHECKS[0], finding)];
+    assert_eq!(apply::apply(&tree.host(), &findings, &mut told).expect("a journal"), 1);
     let told = String::from_utf8(told).expect("text");
     assert!(told.contains("/proc/sys/vm/none: cannot be read, left alone"), "{told}");
     assert_eq!(tree.read("/proc/sys/vm/swappiness"), "0");

@@ -2,13 +2,14 @@
 //!
 //! Each change is written to a journal with the value found before it is made, so that a crash
 //! between the two leaves a line too many, which undoing turns into nothing, and never one too
-//! few. The journal is lines of path, value found and value written, tab-separated; undoing goes
-//! from the last to the first, so that a setting changed twice ends where it began.
+//! few. A line of the journal is the check's name, the path, the value found and the value
+//! written, tab-separated; undoing goes from the last to the first, so that a setting changed
+//! twice ends where it began.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 
-use super::{Finding, Mend, Setting, Verdict};
+use super::{Check, Finding, Mend, Setting, Verdict};
 use crate::host::Host;
 
 /// Where the journal is kept, below the host's root.
@@ -21,25 +22,25 @@ pub const JOURNAL: &str = "/var/lib/ringcached/tune.journal";
 ///
 /// # Errors
 /// If the journal cannot be written, before the change it should have held; or if `out` fails.
-pub fn apply<'a>(
+pub fn apply(
     host: &Host,
-    findings: impl IntoIterator<Item = &'a Finding>,
+    findings: &[(&Check, Finding)],
     out: &mut impl Write,
 ) -> io::Result<usize> {
     let mut failures = 0;
-    for finding in findings {
+    for (check, finding) in findings {
         if let (Verdict::Fair | Verdict::Bad, Mend::Settings(settings)) =
             (finding.verdict, &finding.mend)
         {
             for setting in settings {
-                failures += usize::from(!change(host, setting, out)?);
+                failures += usize::from(!change(host, check.name, setting, out)?);
             }
         }
     }
     Ok(failures)
 }
 
-fn change(host: &Host, setting: &Setting, out: &mut impl Write) -> io::Result<bool> {
+fn change(host: &Host, name: &str, setting: &Setting, out: &mut impl Write) -> io::Result<bool> {
     let Setting { path, value } = setting;
     let Some(found) = host.chosen(path) else {
         writeln!(out, "{path}: cannot be read, left alone")?;
@@ -48,7 +49,7 @@ fn change(host: &Host, setting: &Setting, out: &mut impl Write) -> io::Result<bo
     if found == *value {
         return Ok(true);
     }
-    remember(host, path, &found, value)?;
+    remember(host, &format!("{name}\t{path}\t{found}\t{value}"))?;
     if let Err(error) = host.write(path, value) {
         writeln!(out, "{path}: stays {found}: {}", reason(&error))?;
         return Ok(false);
@@ -59,35 +60,39 @@ fn change(host: &Host, setting: &Setting, out: &mut impl Write) -> io::Result<bo
     Ok(true)
 }
 
-fn remember(host: &Host, path: &str, found: &str, value: &str) -> io::Result<()> {
+fn remember(host: &Host, line: &str) -> io::Result<()> {
     let journal = host.place(JOURNAL);
     if let Some(directory) = journal.parent() {
         fs::create_dir_all(directory)?;
     }
     let mut file = OpenOptions::new().create(true).append(true).open(journal)?;
-    writeln!(file, "{path}\t{found}\t{value}")?;
+    writeln!(file, "{line}")?;
     file.sync_data()
 }
 
-/// Takes back every change in the journal and removes it.
+/// Takes back the changes in the journal that were made for checks with a `wanted` name.
 ///
-/// Returns how many could not be taken back; their lines stay in the journal.
+/// Lines that are not wanted, or cannot be taken back, stay in the journal; the latter are
+/// counted. An empty journal is removed.
 ///
 /// # Errors
 /// If there is no journal (`NotFound`), or it or `out` cannot be written.
-pub fn undo(host: &Host, out: &mut impl Write) -> io::Result<usize> {
+pub fn undo(host: &Host, wanted: impl Fn(&str) -> bool, out: &mut impl Write) -> io::Result<usize> {
     let journal = host.place(JOURNAL);
     let text = fs::read_to_string(&journal)?;
     let mut kept = Vec::new();
+    let mut failures = 0;
     for line in text.lines().rev() {
         let mut parts = line.split('\t');
-        let (Some(path), Some(found)) = (parts.next(), parts.next()) else { continue };
-        match host.write(path, found) {
-            Ok(()) => writeln!(out, "{path}: back to {found}")?,
-            Err(error) => {
-                writeln!(out, "{path}: not set back to {found}: {}", reason(&error))?;
-                kept.push(line);
-            }
+        let (Some(name), Some(path), Some(found)) = (parts.next(), parts.next(), parts.next())
+        else {
+            continue;
+        };
+        if !wanted(name) {
+            kept.push(line);
+        } else if !restore(host, path, found, out)? {
+            kept.push(line);
+            failures += 1;
         }
     }
     if kept.is_empty() {
@@ -96,7 +101,18 @@ pub fn undo(host: &Host, out: &mut impl Write) -> io::Result<usize> {
         kept.reverse();
         fs::write(&journal, kept.join("\n") + "\n")?;
     }
-    Ok(kept.len())
+    Ok(failures)
+}
+
+fn restore(host: &Host, path: &str, found: &str, out: &mut impl Write) -> io::Result<bool> {
+    match host.write(path, found) {
+        Ok(()) => writeln!(out, "{path}: back to {found}")?,
+        Err(error) => {
+            writeln!(out, "{path}: not set back to {found}: {}", reason(&error))?;
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn reason(error: &io::Error) -> String {

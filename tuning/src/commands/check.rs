@@ -27,7 +27,7 @@ pub(crate) struct CheckArgs {
     /// The server runs with -k.
     #[arg(short = 'k', long)]
     lock_memory: bool,
-    /// Judge these facts only.
+    /// Judge, change or take back these facts only.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
     /// Make the changes that are settings, telling each, and judge again.
@@ -47,23 +47,19 @@ pub(crate) struct CheckArgs {
 pub(crate) fn run(args: &CheckArgs) -> io::Result<bool> {
     let host = Host::at(&args.root);
     let out = &mut io::stdout().lock();
+    refuse_unknown(&args.only)?;
+    let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     if args.undo {
-        return undo(&host, out);
-    }
-    if let Some(name) = args.only.iter().find(|name| !is_check(name)) {
-        let names: Vec<_> = check::CHECKS.iter().map(|check| check.name).collect();
-        return Err(io::Error::other(format!("no check {name}; there are {}", names.join(", "))));
+        return undo(&host, wanted, out);
     }
     let need = need(args, &host);
-    let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     let mut findings: Vec<_> = check::run(&host, &need, wanted).collect();
     let mut failures = 0;
     if args.apply {
         // In JSON mode the output must stay one value, so the telling goes to the side.
-        let settings = findings.iter().map(|(_, finding)| finding);
         failures = match args.json {
-            true => apply::apply(&host, settings, &mut io::stderr())?,
-            false => apply::apply(&host, settings, out)?,
+            true => apply::apply(&host, &findings, &mut io::stderr())?,
+            false => apply::apply(&host, &findings, out)?,
         };
         findings = check::run(&host, &need, wanted).collect();
     }
@@ -75,8 +71,14 @@ pub(crate) fn run(args: &CheckArgs) -> io::Result<bool> {
     Ok(!bad && failures == 0)
 }
 
-fn is_check(name: &str) -> bool {
-    check::CHECKS.iter().any(|check| check.name == name)
+fn refuse_unknown(only: &[String]) -> io::Result<()> {
+    let names: Vec<&str> = check::CHECKS.iter().map(|check| check.name).collect();
+    match only.iter().find(|name| !names.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            Err(io::Error::other(format!("no check {name}; there are {}", names.join(", "))))
+        }
+    }
 }
 
 fn need(args: &CheckArgs, host: &Host) -> Need {
@@ -90,9 +92,9 @@ fn need(args: &CheckArgs, host: &Host) -> Need {
     }
 }
 
-fn undo(host: &Host, out: &mut impl Write) -> io::Result<bool> {
-    match apply::undo(host, out) {
-        Ok(kept) => Ok(kept == 0),
+fn undo(host: &Host, wanted: impl Fn(&str) -> bool, out: &mut impl Write) -> io::Result<bool> {
+    match apply::undo(host, wanted, out) {
+        Ok(failures) => Ok(failures == 0),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             writeln!(out, "nothing to undo")?;
             Ok(true)

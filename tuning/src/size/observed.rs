@@ -1,9 +1,10 @@
 //! A data set learnt from a running server: its items, their sizes, its rates.
 //!
 //! `stats slabs` gives, for each class, how many chunks are in use, and `stats items` (before
-//! version 1.6 `stats slabs` too) how many bytes their items asked for. Sizes within a class are taken to lie evenly about their mean, as wide as the class
-//! allows, because our classes have other borders. What memcached stores beside key and value is
-//! subtracted first. Rates come from two looks at the counters, one second apart.
+//! version 1.6 `stats slabs` too) how many bytes their items asked for. Sizes within a class are
+//! taken to lie evenly about their mean, as wide as the class allows, because our classes have
+//! other borders. What memcached stores beside key and value is subtracted first. Rates come from
+//! two looks at the counters, one second apart.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};

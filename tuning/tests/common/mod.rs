@@ -114,19 +114,9 @@ impl Server {
         server
     }
 
-    /// Sends `bytes` in one go and reads until the answer ends with `end`.
+    /// As [`exchange`], with this server.
     pub(crate) fn exchange(&self, bytes: &[u8], end: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
-        stream.write_all(bytes).expect("a request");
-        let mut answer = Vec::new();
-        let mut buffer = [0; 4096];
-        while !answer.ends_with(end.as_bytes()) {
-            let count = stream.read(&mut buffer).expect("an answer in time");
-            assert!(count > 0, "closed after {:?}", String::from_utf8_lossy(&answer));
-            answer.extend_from_slice(&buffer[..count]);
-        }
-        String::from_utf8_lossy(&answer).into_owned()
+        exchange(&self.address, bytes, end)
     }
 
     /// One number of `stats`.
@@ -143,6 +133,21 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends `bytes` in one go and reads until the answer ends with `end`.
+pub(crate) fn exchange(address: &str, bytes: &[u8], end: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
+    stream.write_all(bytes).expect("a request");
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    while !answer.ends_with(end.as_bytes()) {
+        let count = stream.read(&mut buffer).expect("an answer in time");
+        assert!(count > 0, "closed after {:?}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&buffer[..count]);
+    }
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// A port that was free a moment ago.
@@ -179,5 +184,7 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
         return Some(path.into());
     }
     let beside = Path::new(env!("CARGO_BIN_EXE_tune")).with_file_name(name);
-    beside.exists().then_some(beside)
+    let version = Command::new(&beside).arg("--version").output().ok()?;
+    // A program that says nothing of itself is a beginning, not yet a server.
+    (!version.stdout.is_empty()).then_some(beside)
 }

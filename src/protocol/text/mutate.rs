@@ -1,0 +1,49 @@
+//! `delete`, `touch`, `incr`, `decr`: a line about one key.
+//!
+//! Too few words are answered even under noreply, as the reference notices them before it looks
+//! for that word. Words too many are ignored: old clients send `delete <key> 0`.
+
+use super::super::key::Key;
+use super::super::number;
+use super::super::parser::{Step, reject};
+use super::super::reply::line;
+use super::super::request::{Arithmetic, Delete, Request, Touch};
+use super::tokens::Tokens;
+
+/// `delete <key>`.
+pub(super) fn delete<'a>(tokens: &Tokens<'a>, consumed: usize) -> Step<'a> {
+    one_key(tokens, 2, consumed, |key, noreply| Ok(Request::Delete(Delete { key, noreply })))
+}
+
+/// `touch <key> <exptime>`.
+pub(super) fn touch<'a>(tokens: &Tokens<'a>, consumed: usize) -> Step<'a> {
+    one_key(tokens, 3, consumed, |key, noreply| {
+        let exptime = tokens.get(2).and_then(number::exptime_token).ok_or(line::INVALID_EXPTIME)?;
+        Ok(Request::Touch(Touch { key, exptime, noreply }))
+    })
+}
+
+/// `incr <key> <delta>`, `decr <key> <delta>`.
+pub(super) fn arithmetic<'a>(tokens: &Tokens<'a>, decrement: bool, consumed: usize) -> Step<'a> {
+    one_key(tokens, 3, consumed, |key, noreply| {
+        let delta = tokens.get(2).and_then(number::u64_token).ok_or(line::INVALID_DELTA)?;
+        Ok(Request::Arithmetic(Arithmetic { key, decrement, delta, noreply }))
+    })
+}
+
+fn one_key<'a>(
+    tokens: &Tokens<'a>,
+    words_min: usize,
+    consumed: usize,
+    request: impl FnOnce(Key<'a>, bool) -> Result<Request<'a>, &'static [u8]>,
+) -> Step<'a> {
+    if tokens.len() < words_min {
+        return reject(line::BAD_FORMAT, false, consumed);
+    }
+    let noreply = tokens.noreply();
+    let key = tokens.get(1).and_then(Key::new).ok_or(line::BAD_FORMAT);
+    match key.and_then(|key| request(key, noreply)) {
+        Ok(request) => Step::Request { request, consumed },
+        Err(line) => reject(line, noreply, consumed),
+    }
+}

@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use super::limits::{self, KIB, MIB};
+use super::limits::{self, CONNECTION_BUSY_BYTES_PER_CORE, KIB, MIB};
 use super::settings::Config;
 
 /// Bytes that a process may take, by consumer.
@@ -32,10 +32,6 @@ const SUBMISSION_BYTES: usize = 64;
 const COMPLETION_BYTES: usize = 16;
 /// User-space bytes of one idle connection: its slot and its table entries.
 pub const CONNECTION_IDLE_BYTES: usize = 512;
-/// Allowance for what one core's connections hold beyond idle: partial requests and replies that
-/// were not taken yet. Most hold nothing at any moment; one alone holds at most
-/// [`limits::OUTPUT_BYTES_MAX`] of replies.
-pub const CONNECTION_BUSY_BYTES_PER_CORE: usize = 16 * MIB;
 /// Stack, thread-local and scratch memory of one core.
 pub const CORE_FIXED_BYTES: usize = MIB;
 /// Program, allocator and control plane.

@@ -188,3 +188,8 @@ pub const LINE_BYTES_MAX: usize = 2 * KIB;
 pub const KEYS_BYTES_MIN: usize = 8 * KIB;
 /// Key operations that are run as one group: hashed, prefetched and executed together.
 pub const GROUP_MAX: usize = 32;
+
+/// Allowance for what one core's connections hold beyond idle: partial requests and replies that
+/// were not taken yet. Most hold nothing at any moment; one alone holds at most
+/// [`OUTPUT_BYTES_MAX`] of replies.
+pub const CONNECTION_BUSY_BYTES_PER_CORE: usize = 16 * MIB;

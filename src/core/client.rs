@@ -3,12 +3,19 @@
 //! An idle client has none: input memory, message and pins come when bytes come and go when
 //! they are done with. That is what keeps an idle connection within a few hundred bytes.
 
+use std::os::fd::RawFd;
+
 use super::upload::Upload;
 use crate::conn::{Connection, Input};
 use crate::protocol::Parser;
 use crate::ring::{BlockPool, Message};
 use crate::shard::Pinned;
-use std::os::fd::RawFd;
+
+/// A pinned value and the shard that it goes back to.
+pub(super) struct Pin {
+    pub(super) shard: usize,
+    pub(super) value: Pinned,
+}
 
 /// One connection and all that belongs to it.
 pub(super) struct Client {
@@ -22,9 +29,9 @@ pub(super) struct Client {
     /// The message of a send that the socket took in part.
     partly_sent: Option<Box<Message>>,
     /// Values that `output` refers to.
-    pins: Vec<Pinned>,
+    pins: Vec<Pin>,
     /// Values that the message in flight refers to.
-    pins_in_flight: Vec<Pinned>,
+    pins_in_flight: Vec<Pin>,
     /// The client stands in this turn's list of those to plan for.
     pub(super) listed: bool,
     /// When bytes came last, on the cache's clock.
@@ -58,15 +65,15 @@ impl Client {
     }
 
     /// Adds a value that stays where it is. A client that can't be sent to gives it back.
-    pub(super) fn reply_pinned(&mut self, pinned: Pinned, pool: &mut BlockPool) -> Option<Pinned> {
+    pub(super) fn reply_pinned(&mut self, pin: Pin, pool: &mut BlockPool) -> Option<Pin> {
         if !self.conn.may_send() {
-            return Some(pinned);
+            return Some(pin);
         }
         let output = self.output.get_or_insert_with(|| pool.take_message());
-        for part in pinned.parts() {
-            output.append_pinned(part);
+        for piece in pin.value.pieces() {
+            output.append_in_place(piece);
         }
-        self.pins.push(pinned);
+        self.pins.push(pin);
         self.conn.output_ready();
         None
     }
@@ -96,12 +103,12 @@ impl Client {
     }
 
     /// Pins of the message that has just been sent whole.
-    pub(super) fn take_pins_in_flight(&mut self) -> Vec<Pinned> {
+    pub(super) fn take_pins_in_flight(&mut self) -> Vec<Pin> {
         std::mem::take(&mut self.pins_in_flight)
     }
 
     /// All that must be given back when the client is gone.
-    pub(super) fn take_leftovers(&mut self) -> ([Option<Box<Message>>; 2], Vec<Pinned>) {
+    pub(super) fn take_leftovers(&mut self) -> ([Option<Box<Message>>; 2], Vec<Pin>) {
         let mut pins = std::mem::take(&mut self.pins);
         pins.append(&mut self.pins_in_flight);
         ([self.output.take(), self.partly_sent.take()], pins)

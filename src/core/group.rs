@@ -48,6 +48,7 @@ pub(super) struct ShardPart<'g, 'a> {
 impl Job<Shard> for ShardPart<'_, '_> {
     fn run(&mut self, shard: &mut Shard) {
         shard.set_now(self.clock.now);
+        self.replies.shard = self.shard;
         let group = self.group;
         let mine = group.iter().enumerate().filter(|(_, operation)| operation.shard == self.shard);
         if group.len() > 1 {

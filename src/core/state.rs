@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::client::Client;
+use super::client::{Client, Pin};
 use super::execute::Replies;
 use super::group::{Group, ReplyPlace, ShardPart};
 use super::counters::CoreCounters;
@@ -13,7 +13,7 @@ use crate::conn::{ConnId, InputPool, Table};
 use crate::protocol::{Binding, Clock, Gate, Limits};
 use crate::os;
 use crate::ring::{BlockPool, Token};
-use crate::shard::{Pinned, Shard};
+use crate::shard::Shard;
 
 /// One core without its ring.
 pub(super) struct State {
@@ -119,13 +119,12 @@ impl State {
     }
 
     /// Gives pinned values back to their shards.
-    pub(super) fn unpin(&mut self, pins: Vec<Pinned>) {
-        for pinned in pins {
-            let shard = usize::from(pinned.shard());
-            let mut pinned = Some(pinned);
+    pub(super) fn unpin(&mut self, pins: Vec<Pin>) {
+        for Pin { shard, value } in pins {
+            let mut value = Some(value);
             self.shared.shards[shard].run(&mut |shard: &mut Shard| {
-                if let Some(pinned) = pinned.take() {
-                    shard.unpin(pinned);
+                if let Some(value) = value.take() {
+                    shard.unpin(value);
                 }
             });
         }
@@ -146,4 +145,4 @@ fn reading(clock: &os::clock::Clock) -> Clock {
 }
 
 /// Items that one step of background work looks at: a few tens of microseconds.
-const MAINTENANCE_ITEMS: usize = 256;
+const MAINTENANCE_ITEMS: u32 = 256;

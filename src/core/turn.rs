@@ -78,16 +78,16 @@ impl Core {
         for completion in &completions {
             match completion.token.op() {
                 Op::Receive => Self::received(&self.ring, &mut self.state, completion, &mut group),
-                Op::Send => self.state.sent(&mut self.ring, completion),
                 Op::Shutdown => self.state.shut(completion),
                 Op::Close => self.state.closed(completion),
-                Op::Accept | Op::Wake | Op::Cancel | Op::Connect => {}
+                Op::Send | Op::Accept | Op::Wake | Op::Cancel | Op::Connect => {}
             }
         }
         self.state.run(&mut group);
         drop(group);
         for completion in &completions {
             match completion.token.op() {
+                Op::Send => self.state.sent(&mut self.ring, completion),
                 Op::Accept => self.accepted(completion),
                 Op::Wake => self.woken(),
                 _ => {}

@@ -144,12 +144,14 @@ impl State {
     /// it too; the parser drops the bytes.
     pub(super) fn refuse_oversize(&mut self, id: ConnId, request: &Request<'_>) {
         let (key, options) = upload_options(request, self.clock);
-        if options.remove_on_failure {
-            let hash = hash_key(self.shared.hash_seed, key.bytes());
-            let shard = route(hash, self.shared.shards.len());
-            let key = Key { bytes: key.bytes(), hash };
-            self.shared.shards[shard].run(&mut |shard: &mut Shard| shard.remove_too_large(&key));
-        }
+        let hash = hash_key(self.shared.hash_seed, key.bytes());
+        let shard = route(hash, self.shared.shards.len());
+        let key = Key { bytes: key.bytes(), hash };
+        let now = self.clock.now;
+        self.shared.shards[shard].run(&mut |shard: &mut Shard| {
+            shard.set_now(now);
+            shard.refuse_too_large(&key, &options);
+        });
         self.answer(id, request, Stored::TooLarge);
     }
 

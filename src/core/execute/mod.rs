@@ -7,28 +7,32 @@
 
 mod text;
 
+use super::client::Pin;
 use crate::config::limits::PINNED_BYTES_MIN;
 use crate::protocol::time::exptime_to_clock;
 use crate::protocol::{Clock, Key, Request, Store};
-use crate::shard::{self, Hit, Pinned, Shard, Stored};
+use crate::shard::{self, Hit, Shard, Stored};
 
 /// Where replies gather until they are delivered.
 #[derive(Default)]
 pub(super) struct Replies {
     pub(super) text: Vec<u8>,
     /// Values that are not copied, and where in `text` each belongs.
-    pub(super) pins: Vec<(usize, Option<Pinned>)>,
+    pub(super) pins: Vec<(usize, Option<Pin>)>,
+    /// The shard that is at work.
+    pub(super) shard: usize,
 }
 
 impl Replies {
     /// Adds an item's value: a copy, or a large one as it lies in the arena.
     #[inline]
-    fn value(&mut self, hit: &mut Hit<'_>) {
+    fn value(&mut self, hit: Hit<'_>) {
         if hit.value_bytes() >= PINNED_BYTES_MIN {
-            self.pins.push((self.text.len(), Some(hit.pin())));
+            let pin = Pin { shard: self.shard, value: hit.pin() };
+            self.pins.push((self.text.len(), Some(pin)));
         } else if hit.is_chained() {
-            for part in hit.parts() {
-                self.text.extend_from_slice(part);
+            for piece in hit.pieces() {
+                self.text.extend_from_slice(piece);
             }
         } else {
             self.text.extend_from_slice(hit.value());

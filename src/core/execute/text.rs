@@ -16,10 +16,10 @@ pub(super) fn get(
     replies: &mut Replies,
 ) {
     let access = touch.map_or(Access::Get, Access::Touch);
-    let Some(mut hit) = shard.get(&item, access) else { return };
+    let Some(hit) = shard.get(&item, access) else { return };
     let cas = if with_cas { Some(hit.cas()) } else { None };
     put_value_line(&mut replies.text, key, hit.client_flags(), hit.value_bytes(), cas);
-    replies.value(&mut hit);
+    replies.value(hit);
     replies.text.put(b"\r\n");
 }
 

@@ -54,7 +54,6 @@ impl State {
         let parser = Parser::new(self.binding, self.gate, self.limits);
         let client = Client::new(socket.into_raw_fd(), parser, self.clock.now);
         let id = self.clients.insert(client);
-        self.counters().connections.add(1);
         self.counters().connections_total.add(1);
         self.list(id);
         id
@@ -72,7 +71,7 @@ impl State {
             self.abandon_upload(*upload);
         }
         client.input.clear(&mut self.inputs);
-        self.counters().connections.sub(1);
+        self.counters().connections_closed.add(1);
         self.shared.placement.lock().expect("no thread panics with the lock")[self.index] -= 1;
     }
 }

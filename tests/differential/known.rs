@@ -94,6 +94,32 @@ const KNOWN: &[Known] = known! {
         => "ERROR\r\n", "BADCLASS invalid class id\r\n";
     "certificates are a matter of builds with TLS": "refresh_certs\r\n"
         => "Error TLS not enabled\r\n", "ERROR\r\n";
+    "a quiet ma is quiet when it makes its number, too": "ma auto N0 q\r\nma auto2 N0 J7 q v\r\n"
+        => "HD\r\nVA 1\r\n7\r\n", "";
+    "append and prepend make an item": "ms viv 2 MA N0\r\nab\r\nms viv 2 MP N0\r\ncd\r\n"
+        => "NS\r\nNS\r\n", "HD\r\nHD\r\n";
+    "a meta command without a key is named as such": "mg\r\n" => "ERROR\r\n", BAD;
+    "a meta command without a key is named as such": "ma\r\n" => "ERROR\r\n", BAD;
+    "a mode has more letters than it needs": "ms mode 2 MEE\r\nab\r\n"
+        => "CLIENT_ERROR incorrect length for M token\r\n", "HD\r\n";
+    "a mode has no letter": "ms mode 2 M\r\nab\r\n"
+        => "CLIENT_ERROR incorrect length for M token\r\n",
+           "CLIENT_ERROR invalid mode for ms M token\r\n";
+    "a mode has no letter": "ma mode M\r\n"
+        => "CLIENT_ERROR invalid or duplicate flag\r\n",
+           "CLIENT_ERROR invalid mode for ma M token\r\n";
+    "a flag is a letter or a digit": "mg x !\r\n" => "CLIENT_ERROR invalid flag\r\n", BAD;
+    "md says what is wrong with its flags": "md x Cx\r\n"
+        => "CLIENT_ERROR invalid or duplicate flag\r\n",
+           "CLIENT_ERROR bad token in command line format\r\n";
+    "md says what is wrong with its flags": "md x q q\r\n"
+        => "CLIENT_ERROR invalid or duplicate flag\r\n", "CLIENT_ERROR duplicate flag\r\n";
+    "a meta delta has no sign": "ma none D+1\r\n"
+        => "NF\r\n", "CLIENT_ERROR invalid or duplicate flag\r\n";
+    "a meta time beyond 32 bits is refused": "mg x T4294967296\r\n"
+        => "EN\r\n", "CLIENT_ERROR bad token in command line format\r\n";
+    "a meta length is not cut to 32 bits": "ms x 4294967298\r\nab\r\n"
+        => "HD\r\n", "CLIENT_ERROR bad command line format\r\nERROR\r\n";
 };
 
 /// Asks both servers every request of the list.

@@ -73,6 +73,8 @@ pub(crate) struct Segment {
     pub(crate) commands: Vec<Command>,
     /// Seeds the choice of cuts; 0 sends all in one write.
     pub(crate) cuts_seed: u64,
+    /// The server is to close after the last command, so nothing is sent behind it.
+    pub(crate) closes: bool,
 }
 
 impl Segment {

@@ -95,7 +95,7 @@ fn segment(random: &mut Random, today: bool) -> Segment {
     let mood = Mood { counts: random.chance(50), malformed: random.chance(50), today };
     commands.extend((0..10 + random.below(30)).map(|_| command(random, mood)));
     let cuts_seed = if random.chance(40) { random.next() } else { 0 };
-    Segment { commands, cuts_seed }
+    Segment { commands, cuts_seed, closes: false }
 }
 
 fn command(random: &mut Random, mood: Mood) -> Command {

@@ -78,3 +78,17 @@ pub fn sasl_plain(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let password = parts.next().filter(|password| !password.contains(&0))?;
     Some((user, password))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_has_three_parts() {
+        assert_eq!(sasl_plain(b"\0user\0pass"), Some((&b"user"[..], &b"pass"[..])));
+        assert_eq!(sasl_plain(b"admin\0user\0"), Some((&b"user"[..], &b""[..])));
+        for malformed in [&b""[..], b"user", b"user\0pass", b"\0\0pass", b"\0user\0pa\0ss"] {
+            assert_eq!(sasl_plain(malformed), None, "{}", malformed.escape_ascii());
+        }
+    }
+}

@@ -6,13 +6,16 @@
 //! a call with the same input gives the same answer.
 
 use super::reply::Refusal;
-use super::request::Request;
+use super::request::{Get, Request};
+use crate::config::limits;
 
 /// What a connection speaks and where in its stream it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parser {
     pub(super) place: Place,
     pub(super) gate: Gate,
+    /// SASL is known here, whether or not this connection still needs it.
+    pub(super) has_sasl: bool,
     pub(super) limits: Limits,
 }
 
@@ -27,8 +30,8 @@ pub(super) enum Place {
     Unknown,
     /// At the line, or inside the token, by which a client authenticates itself.
     Token { token_bytes: Option<u32> },
-    /// In the middle of a `get` or `gets` line.
-    Keys { with_cas: bool },
+    /// In the middle of a retrieval's line.
+    Keys { with_cas: bool, touch: Option<i64> },
     /// In a line that was refused: its end is the next place of interest.
     RefusedLine,
     /// In the data block of a store that was refused.
@@ -77,9 +80,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// The reference's: values of 1 MB, lines of 2 KB.
+    /// With the item size that holds when `-I` is not given.
     fn default() -> Self {
-        Self { item_bytes_max: 1 << 20, line_bytes_max: 2048, keys_bytes_min: 8192 }
+        Self {
+            item_bytes_max: limits::ITEM_BYTES_MAX_DEFAULT as u32,
+            line_bytes_max: limits::LINE_BYTES_MAX as u32,
+            keys_bytes_min: limits::KEYS_BYTES_MIN as u32,
+        }
     }
 }
 
@@ -152,7 +159,7 @@ impl Parser {
             (_, Binding::Binary) => Place::Frame,
             (_, Binding::Auto) => Place::Unknown,
         };
-        Self { place, gate, limits }
+        Self { place, gate, has_sasl: gate == Gate::Sasl, limits }
     }
 
     /// The next step for the unread `input`, which starts where the last step's consumption ended.
@@ -175,7 +182,7 @@ impl Parser {
                 self.text(input)
             }
             Place::Token { token_bytes } => self.authentication(input, token_bytes),
-            Place::Keys { with_cas } => self.more_keys(input, with_cas),
+            Place::Keys { with_cas, touch } => self.more_keys(input, with_cas, touch),
             Place::RefusedLine => self.skip_line(input),
             Place::RefusedData { bytes, then } => self.skip_data(input, bytes, then),
         }
@@ -211,6 +218,12 @@ impl Parser {
         let then = if self.place == Place::Frame { Framing::Binary } else { Framing::Text };
         assert!(matches!(self.place, Place::Line | Place::Frame), "no upload is open");
         self.refuse_data(bytes as u64, then);
+    }
+
+    /// Goes back into the middle of a retrieval: the input that follows starts with the keys that
+    /// were handed out but not looked up, because the connection has enough to send for now.
+    pub fn rewind(&mut self, get: &Get<'_>) {
+        self.place = Place::Keys { with_cas: get.with_cas, touch: get.touch };
     }
 
     /// Opens the gate, after the user and password were found right.

@@ -4,6 +4,7 @@
 //! numbers itself: a get's reply line costs about as much as the get.
 
 pub mod line;
+pub mod meta;
 
 use super::binary::{HEADER_BYTES, MAGIC_RESPONSE, Opcode};
 use super::key::Key;
@@ -123,7 +124,7 @@ impl Refusal {
         match self {
             Self::Line(line) => out.put(line),
             Self::Binary { opcode, opaque, status } => {
-                put_binary_error(out, opcode, opaque, status)
+                put_binary_error(out, opcode, opaque, status);
             }
         }
     }

@@ -20,6 +20,7 @@ struct Known {
 }
 
 const BAD: &str = "CLIENT_ERROR bad command line format\r\n";
+const USAGE: &str = "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n";
 
 macro_rules! known {
     ($($why:literal: $request:literal => $debian:expr, $today:expr;)*) => {
@@ -64,15 +65,16 @@ const KNOWN: &[Known] = known! {
     "a line of fewer than four bytes is no command": "\n" => "ERROR\r\n", BAD;
     "a line of fewer than four bytes is no command": "a\r\n" => "ERROR\r\n", BAD;
     "a line of fewer than four bytes is no command": "mn\n" => "MN\r\n", BAD;
-    "spaces before a command are no longer skipped": " version\r\n" => "VERSION 1.6.18\r\n", "ERROR\r\n";
+    "spaces before a command are no longer skipped": " version\r\n"
+        => "VERSION 1.6.18\r\n", "ERROR\r\n";
     "tokens too many are ignored": "incr q 1 extra noreply\r\n" => "ERROR\r\n", "";
     "tokens too many are ignored": "touch q 0 1 2 3 4 5\r\n" => "ERROR\r\n", "NOT_FOUND\r\n";
     "tokens too many are ignored": "flush_all 0 0 0\r\n" => "ERROR\r\n", "OK\r\n";
     "tokens too many are ignored": "verbosity 0 1 2\r\n" => "ERROR\r\n", "OK\r\n";
     "delete takes any second argument, of old a time": "delete q 10\r\n"
-        => "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n", "NOT_FOUND\r\n";
+        => USAGE, "NOT_FOUND\r\n";
     "delete takes any second argument, of old a time": "delete q x\r\n"
-        => "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n", "NOT_FOUND\r\n";
+        => USAGE, "NOT_FOUND\r\n";
     "noreply is whatever comes last, be it the key": "delete noreply\r\n" => "NOT_FOUND\r\n", "";
     "a time beyond 32 bits is refused": "touch q 4294967296\r\n"
         => "NOT_FOUND\r\n", "CLIENT_ERROR invalid exptime argument\r\n";
@@ -84,7 +86,8 @@ const KNOWN: &[Known] = known! {
         => "ERROR\r\nERROR\r\n", "STORED\r\n";
     "shutdown is refused by the server, not the client": "shutdown\r\n"
         => "ERROR: shutdown not enabled\r\n", "SERVER_ERROR: shutdown not enabled\r\n";
-    "the window of the page mover became a setting": "slabs automove window 10\r\n" => BAD, "OK\r\n";
+    "the window of the page mover became a setting": "slabs automove window 10\r\n"
+        => BAD, "OK\r\n";
     "the window of the page mover became a setting": "slabs automove window 1\r\n"
         => BAD, "CLIENT_ERROR automove window too low or too high\r\n";
     "the second kind of dump is newer": "lru_crawler mgdump x\r\n"

@@ -12,6 +12,7 @@
 mod common;
 mod compare;
 mod known;
+mod meta;
 mod replay;
 mod script;
 mod text;
@@ -57,4 +58,16 @@ fn text_commands_are_answered_alike_by_one_core() {
 fn text_commands_are_answered_alike_by_two_cores() {
     let pair = Pair::start(Dialect::Text, &SHARED_ARGS, &["-t", "2"]);
     pair.compare(seed(2), commands(), |seed| text::script(seed, pair.today));
+}
+
+#[test]
+fn meta_commands_are_answered_alike_by_one_core() {
+    let pair = Pair::start(Dialect::Text, &SHARED_ARGS, &["-t", "1"]);
+    pair.compare(seed(3), commands(), |seed| meta::script(seed, pair.today));
+}
+
+#[test]
+fn meta_commands_are_answered_alike_by_two_cores() {
+    let pair = Pair::start(Dialect::Text, &SHARED_ARGS, &["-t", "2"]);
+    pair.compare(seed(4), commands(), |seed| meta::script(seed, pair.today));
 }

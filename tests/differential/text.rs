@@ -345,8 +345,8 @@ fn end_line(random: &mut Random, command: &mut Command) {
     match random.below(100) {
         0..10 => command.push(" noreply"),
         10..12 => command.push(" extra"),
-        13..14 => command.push(" NOREPLY"),
-        14..16 => command.push(" "),
+        12 => command.push(" NOREPLY"),
+        13..16 => command.push(" "),
         _ => command,
     };
     command.push(if random.chance(95) { "\r\n" } else { "\n" });

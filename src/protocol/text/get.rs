@@ -5,19 +5,19 @@
 //! every reply not yet sent, those of earlier requests included.) Only a line longer than the
 //! receive buffer is handed out in pieces; there the keys before the bad one are answered.
 
-use super::super::key::{KEY_BYTES_MAX, Keys};
-use super::super::number;
-use super::super::parser::{Parser, Place, Step, reject};
-use super::super::reply::line;
-use super::super::request::{Get, Request};
 use super::scan;
+use crate::protocol::key::{KEY_BYTES_MAX, Keys};
+use crate::protocol::number;
+use crate::protocol::parser::{Parser, Place, Step, reject};
+use crate::protocol::reply::line;
+use crate::protocol::request::{Get, Request};
 
 /// The words behind `get` or `gets`, at least one.
 pub(super) fn keys<'a>(arguments: &'a [u8], with_cas: bool, consumed: usize) -> Step<'a> {
     if first_word(arguments).is_none() {
         return reject(line::BAD_FORMAT, false, consumed);
     }
-    last_keys(arguments, with_cas, consumed)
+    last_keys(arguments, with_cas, None, consumed)
 }
 
 /// The words behind `gat` or `gats`: an expiry time and at least one key.
@@ -38,9 +38,14 @@ pub(super) fn and_touch<'a>(arguments: &'a [u8], with_cas: bool, consumed: usize
 }
 
 /// Keys up to the end of the line, perhaps none.
-pub(super) fn last_keys<'a>(text: &'a [u8], with_cas: bool, consumed: usize) -> Step<'a> {
+pub(super) fn last_keys<'a>(
+    text: &'a [u8],
+    with_cas: bool,
+    touch: Option<i64>,
+    consumed: usize,
+) -> Step<'a> {
     match Keys::new(text) {
-        Some(keys) => request(keys, with_cas, None, true, consumed),
+        Some(keys) => request(keys, with_cas, touch, true, consumed),
         None => reject(line::BAD_FORMAT, false, consumed),
     }
 }
@@ -52,6 +57,7 @@ pub(super) fn unfinished_keys<'a>(
     input: &'a [u8],
     skip: usize,
     with_cas: bool,
+    touch: Option<i64>,
 ) -> Step<'a> {
     let text = &input[skip..];
     let end = memchr::memrchr(b' ', text).map_or(0, |space| space + 1);
@@ -65,8 +71,8 @@ pub(super) fn unfinished_keys<'a>(
     let Some(keys) = Keys::new(&text[..end]) else {
         return refuse_line(parser, input.len());
     };
-    parser.place = Place::Keys { with_cas };
-    request(keys, with_cas, None, false, skip + end)
+    parser.place = Place::Keys { with_cas, touch };
+    request(keys, with_cas, touch, false, skip + end)
 }
 
 fn refuse_line<'a>(parser: &mut Parser, consumed: usize) -> Step<'a> {

@@ -33,8 +33,13 @@
 //! [`manual`] explains the whole in chapters.
 
 pub mod config;
+pub mod conn;
+pub mod control;
+pub mod core;
+pub mod manual;
 pub mod mesh;
 pub mod os;
 pub mod protocol;
 pub mod ring;
 pub mod server;
+pub mod shard;

@@ -1,8 +1,8 @@
 //! Start-up from the outside: the real binary, real limits, real filters.
 //!
-//! What a start prints and which code it exits with is an interface: service managers, containers and
-//! operators' scripts depend on it. Filters that forbid io_uring are installed on a thread of the
-//! test, from where the child inherits them; limits are set by prlimit(1).
+//! What a start prints and which code it exits with is an interface: service managers, containers
+//! and operators' scripts depend on it. Filters that forbid io_uring are installed on a thread of
+//! the test, from where the child inherits them; limits are set by prlimit(1).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -85,7 +85,12 @@ fn a_forbidden_io_uring_is_explained_before_a_port_is_bound() {
     // The port is taken: a server that bound before it probed would say so instead.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    for errno in [libc::EPERM, libc::ENOSYS] {
+    for (errno, cause) in [
+        (libc::EPERM, "a seccomp filter"),
+        (libc::ENOSYS, "a seccomp filter"),
+        (libc::ENOMEM, "the limit of locked memory"),
+        (libc::EINVAL, "Linux"),
+    ] {
         let mut fastest = WAIT_MAX;
         for _ in 0..5 {
             let start = Instant::now();
@@ -94,7 +99,7 @@ fn a_forbidden_io_uring_is_explained_before_a_port_is_bound() {
             let text = stderr(&output);
             assert_eq!(output.status.code(), Some(69), "{text}");
             assert!(text.contains("io_uring_setup failed"), "{text}");
-            assert!(text.contains("likely cause: a seccomp filter"), "{text}");
+            assert!(text.contains(&format!("likely cause: {cause}")), "{text}");
             assert!(text.contains("to fix it: "), "{text}");
         }
         assert!(fastest < Duration::from_millis(100), "{fastest:?}");

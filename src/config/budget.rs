@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use super::limits::{self, KIB, MIB};
+use super::limits::{self, CONNECTION_BUSY_BYTES_PER_CORE, KIB, MIB};
 use super::settings::Config;
 
 /// Bytes that a process may take, by consumer.
@@ -32,15 +32,15 @@ const SUBMISSION_BYTES: usize = 64;
 const COMPLETION_BYTES: usize = 16;
 /// User-space bytes of one idle connection: its slot and its table entries.
 pub const CONNECTION_IDLE_BYTES: usize = 512;
-/// Input and output that one core's connections may hold at a time beyond idle: partial requests
-/// and replies not taken yet. A core that reaches it stops reading from the connections that hold
-/// most.
-pub const CONNECTION_BUSY_BYTES_PER_CORE: usize = 16 * MIB;
 /// Stack, thread-local and scratch memory of one core.
 pub const CORE_FIXED_BYTES: usize = MIB;
 /// Program, allocator and control plane.
 pub const PROCESS_FIXED_BYTES: usize = 12 * MIB;
 
+const _: () = assert!(
+    CONNECTION_BUSY_BYTES_PER_CORE >= 8 * limits::OUTPUT_BYTES_MAX,
+    "a few readers that do not read fit the allowance"
+);
 const _: () = assert!(
     PROCESS_FIXED_BYTES < limits::MEMORY_BYTES_DEFAULT,
     "the fixed part is small beside the default cache"

@@ -34,17 +34,17 @@ pub const MEMCACHED_VERSION: &str = "1.6.45";
     max_term_width = 100
 )]
 pub struct Flags {
-    /// TCP port; 0 is off, -1 any free one [11211]
+    /// TCP port; 0 is off, -1 any free one (11211)
     #[arg(short = 'p', long, value_name = "PORT", help_heading = NETWORK)]
     #[arg(value_parser = values::port, allow_hyphen_values = true)]
     pub port: Option<Port>,
 
-    /// UDP port; 0 is off, -1 any free one [0]
+    /// UDP port; 0 is off, -1 any free one (0)
     #[arg(short = 'U', long, value_name = "PORT", help_heading = NETWORK)]
     #[arg(value_parser = values::port, allow_hyphen_values = true)]
     pub udp_port: Option<Port>,
 
-    /// Addresses to listen on, :PORT may follow; * for all [127.0.0.1,::1]
+    /// Addresses to listen on, :PORT may follow; * for all (127.0.0.1,::1)
     #[arg(short = 'l', long, value_name = "ADDR", help_heading = NETWORK)]
     #[arg(value_parser = values::text)]
     pub listen: Vec<String>,
@@ -54,22 +54,22 @@ pub struct Flags {
     #[arg(value_parser = PathBufValueParser::new().map(values::path))]
     pub unix_socket: Option<PathBuf>,
 
-    /// Access mask of the Unix socket, in octal [700]
+    /// Access mask of the Unix socket, in octal (700)
     #[arg(short = 'a', long, value_name = "MASK", help_heading = NETWORK)]
     #[arg(value_parser = values::octal)]
     pub unix_mask: Option<u32>,
 
-    /// Most connections at a time [1024]
+    /// Most connections at a time (1024)
     #[arg(short = 'c', long, value_name = "N", help_heading = NETWORK)]
     #[arg(value_parser = |s: &str| values::number(s, 1, limits::CONNECTIONS_MAX))]
     pub conn_limit: Option<usize>,
 
-    /// Length of the queue of connections not accepted yet [1024]
+    /// Length of the queue of connections not accepted yet (1024)
     #[arg(short = 'b', long, value_name = "N", help_heading = NETWORK)]
     #[arg(value_parser = |s: &str| values::number(s, 1, limits::BACKLOG_MAX))]
     pub listen_backlog: Option<u32>,
 
-    /// Protocol: auto, ascii or binary [auto]
+    /// Protocol: auto, ascii or binary (auto)
     #[arg(short = 'B', long, value_name = "NAME", help_heading = NETWORK)]
     #[arg(value_parser = values::binding)]
     pub protocol: Option<Binding>,
@@ -78,7 +78,7 @@ pub struct Flags {
     #[arg(short = 'Z', long, help_heading = NETWORK)]
     pub enable_ssl: bool,
 
-    /// Memory for items and their index, in MB [64]
+    /// Memory for items and their index, in MB (64)
     #[arg(short = 'm', long, value_name = "MB", help_heading = MEMORY)]
     #[arg(value_parser = |s: &str| values::number(s, 1, limits::MEMORY_MB_MOST))]
     pub memory_limit: Option<u64>,
@@ -87,17 +87,17 @@ pub struct Flags {
     #[arg(short = 'M', long, help_heading = MEMORY)]
     pub disable_evictions: bool,
 
-    /// Largest item, in bytes or with k, m or g [1m]
+    /// Largest item, in bytes or with k, m or g (1m)
     #[arg(short = 'I', long, value_name = "SIZE", help_heading = MEMORY)]
     #[arg(value_parser = item_size)]
     pub max_item_size: Option<usize>,
 
-    /// Bytes of key, value and flags in the smallest class [48]
+    /// Bytes of key, value and flags in the smallest class (48)
     #[arg(short = 'n', long, value_name = "BYTES", help_heading = MEMORY)]
     #[arg(value_parser = |s: &str| values::number(s, 1, limits::CHUNK_BYTES_MIN_MOST))]
     pub slab_min_size: Option<usize>,
 
-    /// How much larger each slab class is than the one before [1.25]
+    /// How much larger each slab class is than the one before (1.25)
     #[arg(short = 'f', long, value_name = "FACTOR", help_heading = MEMORY)]
     #[arg(value_parser = |s: &str| values::ratio(s, 1.0, limits::GROWTH_FACTOR_MOST))]
     pub slab_growth_factor: Option<f64>,
@@ -119,12 +119,12 @@ pub struct Flags {
     #[arg(value_parser = PathBufValueParser::new().map(values::path))]
     pub memory_file: Option<PathBuf>,
 
-    /// Cores: a pinned thread, ring and shard each [CPUs allowed]
+    /// Cores: a pinned thread, ring and shard each (CPUs allowed)
     #[arg(short = 't', long, value_name = "N", help_heading = CORES)]
     #[arg(value_parser = |s: &str| values::number(s, 1, limits::THREADS_MAX))]
     pub threads: Option<usize>,
 
-    /// Requests answered before the next connection's turn [20]
+    /// Requests answered before the next connection's turn (20)
     #[arg(short = 'R', long, value_name = "N", help_heading = CORES)]
     #[arg(value_parser = |s: &str| values::number(s, 1, limits::REQUESTS_PER_EVENT_MAX))]
     pub max_reqs_per_event: Option<u32>,

@@ -132,7 +132,7 @@ pub const FILES_RESERVED_PROCESS: usize = 32;
 pub const FILES_RESERVED_CORE: usize = 8;
 
 /// Seconds that a drain may take before what is left is closed.
-pub const DRAIN_S_MAX: u64 = 5;
+pub const DRAIN_S_MAX: u64 = 4;
 
 const _: () = assert!(CONNECTIONS_MAX.is_power_of_two(), "a slot's index is a bit field");
 const _: () = assert!(CONNECTIONS_DEFAULT <= CONNECTIONS_MAX);
@@ -188,3 +188,8 @@ pub const LINE_BYTES_MAX: usize = 2 * KIB;
 pub const KEYS_BYTES_MIN: usize = 8 * KIB;
 /// Key operations that are run as one group: hashed, prefetched and executed together.
 pub const GROUP_MAX: usize = 32;
+
+/// Allowance for what one core's connections hold beyond idle: partial requests and replies that
+/// were not taken yet. Most hold nothing at any moment; one alone holds at most
+/// [`OUTPUT_BYTES_MAX`] of replies.
+pub const CONNECTION_BUSY_BYTES_PER_CORE: usize = 16 * MIB;

@@ -394,6 +394,16 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_names_what_has_no_effect() {
+        let manual = include_str!("../manual/operations.rs");
+        for row in TABLE {
+            if let Idle(why) = row.fate {
+                assert!(manual.contains(&format!("`{}`", row.name)), "{}: {why}", row.name);
+            }
+        }
+    }
+
+    #[test]
     fn no_row_is_double() {
         for (i, row) in TABLE.iter().enumerate() {
             assert!(TABLE[..i].iter().all(|other| other.name != row.name), "{}", row.name);

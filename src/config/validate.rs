@@ -95,8 +95,11 @@ impl Config {
     }
 }
 
+/// Whether a flag asks for more than there is.
+type Given = fn(&Flags) -> bool;
+
 /// Flags that are known but not served yet. To serve one is to delete its row and fill its field.
-pub(super) const UNAVAILABLE: &[(fn(&Flags) -> bool, &str)] = &[
+pub(super) const UNAVAILABLE: &[(Given, &str)] = &[
     (|f| f.udp_port.is_some_and(|port| port != Port::Off), "-U (UDP)"),
     (|f| f.protocol == Some(Binding::Binary), "-B binary (the binary protocol)"),
     (|f| f.enable_sasl, "-S (SASL)"),
@@ -221,7 +224,7 @@ fn chunk_bytes_max(extended: &Extended, item_bytes_max: usize) -> Result<usize, 
 /// The number of cores: what was asked for, or every CPU allowed, but no more than `-m` has shares
 /// for.
 fn threads(flags: &Flags, host: &Host, memory: &Memory, notes: &mut Vec<Note>) -> usize {
-    let asked = flags.threads.unwrap_or(host.cpus.len().min(limits::THREADS_MAX));
+    let asked = flags.threads.unwrap_or_else(|| host.cpus.len().min(limits::THREADS_MAX));
     let affordable = (memory.bytes / memory.shard_bytes_least()).max(1);
     let threads = asked.min(affordable);
     if threads < asked {

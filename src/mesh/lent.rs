@@ -5,14 +5,14 @@
 //!                    |
 //!                    no --> post job to mailbox --> done? --> return
 //!                                ^                  token free? --> take, empty mailbox, free
-//!                                +---- spin, then sleep on the job's state <--+
+//!                                +---- spin, then sleep on the job's signal <-+
 //! ```
 //!
 //! A posted job lies on its poster's stack and is reached by a raw pointer. That is sound because
-//! the poster stays in [`Lent::run`] until the job's state says `DONE`, and the runner touches
-//! the job for the last time when it writes that state.
+//! the poster stays in [`Lent::run`] until the job's signal says that it is done, and giving that
+//! signal is the last time the runner touches the job.
 
-use super::sync::{AtomicPtr, AtomicU32, Ordering, UnsafeCell, fence, pause, sleep_while, wake};
+use super::sync::{AtomicPtr, AtomicU32, Ordering, Signal, UnsafeCell, fence, pause};
 
 /// Work on a lent value. It runs on whichever thread holds the token.
 pub trait Job<T>: Send {
@@ -29,13 +29,9 @@ impl<T, F: FnMut(&mut T) + Send> Job<T> for F {
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 
-const WAITING: u32 = 0;
-const ASLEEP: u32 = 1;
-const DONE: u32 = 2;
-
-/// Looks at the state before the poster sleeps: some tens of microseconds, several times what a
+/// Looks at the signal before the poster sleeps: some tens of microseconds, several times what a
 /// group of jobs takes, and less than a wake-up costs.
-const SPINS: u32 = if cfg!(loom) { 2 } else { 4_000 };
+const SPINS: u32 = if cfg!(loom) { 1 } else { 4_000 };
 
 /// A value behind a token and a mailbox. On cache lines of its own.
 #[repr(align(128))]
@@ -54,7 +50,7 @@ unsafe impl<T: Send> Send for Lent<T> {}
 struct Posted<T> {
     next: *mut Self,
     job: *mut (dyn Job<T> + 'static),
-    state: AtomicU32,
+    done: Signal,
 }
 
 impl<T> Lent<T> {
@@ -120,16 +116,12 @@ impl<T> Lent<T> {
         let newest = self.mailbox.swap(std::ptr::null_mut(), Ordering::Acquire);
         let mut posted = reversed(newest);
         while !posted.is_null() {
-            // SAFETY: its poster keeps it in place until the state is DONE.
+            // SAFETY: its poster keeps it in place until it is done.
             let (next, job) = unsafe { ((*posted).next, (*posted).job) };
             // SAFETY: likewise, and the poster doesn't touch the job meanwhile.
             unsafe { (*job).run(value) };
-            // SAFETY: the last use of the posted job is the swap below.
-            let state = unsafe { &(*posted).state };
-            let address = &raw const *state;
-            if state.swap(DONE, Ordering::Release) == ASLEEP {
-                wake(address);
-            }
+            // SAFETY: it is still in place; this is the last use of it.
+            unsafe { Signal::finish(&raw const (*posted).done) };
             posted = next;
         }
     }
@@ -138,13 +130,13 @@ impl<T> Lent<T> {
         let job: *mut (dyn Job<T> + '_) = job;
         // SAFETY: only the lifetime is stretched; this function returns after the job's last use.
         let job: *mut (dyn Job<T> + 'static) = unsafe { std::mem::transmute(job) };
-        let mut posted = Posted { next: std::ptr::null_mut(), job, state: AtomicU32::new(WAITING) };
+        let mut posted = Posted { next: std::ptr::null_mut(), job, done: Signal::new() };
         self.push(&raw mut posted);
         // Pairs with the fence in `free`.
         fence(Ordering::SeqCst);
-        // SAFETY: other threads only read the other fields and swap the state.
-        let state = unsafe { &*(&raw const posted.state) };
-        self.await_done(state);
+        // SAFETY: other threads only read the other fields and finish the signal.
+        let done = unsafe { &*(&raw const posted.done) };
+        self.await_done(done);
     }
 
     fn push(&self, posted: *mut Posted<T>) {
@@ -161,21 +153,21 @@ impl<T> Lent<T> {
         }
     }
 
-    fn await_done(&self, state: &AtomicU32) {
+    fn await_done(&self, done: &Signal) {
         let mut spins = 0;
-        while state.load(Ordering::Acquire) != DONE {
+        while !done.is_done() {
             if self.try_take() {
                 self.with_token(|_| ());
             } else if spins < SPINS {
                 spins += 1;
                 pause();
             } else {
-                // From here on whoever does the job wakes us.
-                let _ =
-                    state.compare_exchange(WAITING, ASLEEP, Ordering::Relaxed, Ordering::Relaxed);
+                done.announce_sleep();
+                // Pairs with the fence in `free`: if the token is free by now, nobody may have
+                // seen that we sleep.
                 fence(Ordering::SeqCst);
                 if self.token.load(Ordering::Relaxed) == HELD {
-                    sleep_while(state, ASLEEP);
+                    done.sleep();
                 }
             }
         }
@@ -250,7 +242,9 @@ mod model {
 
     fn all_interleavings(threads: usize) {
         let mut model = loom::model::Builder::new();
-        model.preemption_bound = Some(3);
+        model.preemption_bound = Some(if threads > 2 { 2 } else { 4 });
+        // A thread that waits spins, which is many branches to the model.
+        model.max_branches = 20_000;
         model.check(move || {
             let lent = Arc::new(Lent::new(0_usize));
             let others: Vec<_> = (1..threads)

@@ -23,30 +23,81 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-/// Sleeps while `word` holds `value`. May return early.
-#[cfg(not(loom))]
-pub(super) fn sleep_while(word: &AtomicU32, value: u32) {
-    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-    let timeout = std::ptr::null::<libc::timespec>();
-    // SAFETY: the kernel reads the four bytes of `word`, which outlives the call.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, timeout) };
+const WAITING: u32 = 0;
+const ASLEEP: u32 = 1;
+const DONE: u32 = 2;
+
+/// Tells one waiting thread, which owns it, that its job is done.
+pub(super) struct Signal {
+    state: AtomicU32,
+    #[cfg(loom)]
+    notify: loom::sync::Arc<loom::sync::Notify>,
 }
 
-/// Wakes who sleeps on the word at `address`. Only the address is used: the word may be gone.
+impl Signal {
+    pub(super) fn new() -> Self {
+        Self {
+            state: AtomicU32::new(WAITING),
+            #[cfg(loom)]
+            notify: loom::sync::Arc::new(loom::sync::Notify::new()),
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.state.load(Ordering::Acquire) == DONE
+    }
+
+    /// From now on [`Signal::finish`] wakes the owner.
+    pub(super) fn announce_sleep(&self) {
+        let _ = self.state.compare_exchange(WAITING, ASLEEP, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Sleeps until finished, or for no reason.
+    #[cfg(not(loom))]
+    pub(super) fn sleep(&self) {
+        let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+        let timeout = std::ptr::null::<libc::timespec>();
+        let word = self.state.as_ptr();
+        // SAFETY: the kernel reads the four bytes of the state, which outlives the call.
+        unsafe { libc::syscall(libc::SYS_futex, word, operation, ASLEEP, timeout) };
+    }
+
+    #[cfg(loom)]
+    pub(super) fn sleep(&self) {
+        // The futex looks at the word before it sleeps; so does its stand-in.
+        if self.state.load(Ordering::Relaxed) == ASLEEP {
+            self.notify.wait();
+        }
+    }
+
+    /// Says that the job is done, and wakes the owner if it sleeps. The signal may be gone as
+    /// soon as the state has changed, so after that only its address is used.
+    ///
+    /// # Safety
+    /// The signal is there and not yet finished.
+    pub(super) unsafe fn finish(signal: *const Self) {
+        // SAFETY: promised by the caller; the reference ends with the swap.
+        let signal = unsafe { &*signal };
+        #[cfg(loom)]
+        let notify = loom::sync::Arc::clone(&signal.notify);
+        #[cfg(not(loom))]
+        let address = &raw const signal.state;
+        if signal.state.swap(DONE, Ordering::Release) == ASLEEP {
+            #[cfg(loom)]
+            notify.notify();
+            #[cfg(not(loom))]
+            wake(address);
+        }
+    }
+}
+
+/// Wakes who sleeps on the word at `address`. The word itself may be gone.
 #[cfg(not(loom))]
-pub(super) fn wake(address: *const AtomicU32) {
+fn wake(address: *const AtomicU32) {
     let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
     // SAFETY: FUTEX_WAKE doesn't read the word; an address that nobody waits on is harmless.
     unsafe { libc::syscall(libc::SYS_futex, address, operation, 1) };
 }
-
-#[cfg(loom)]
-pub(super) fn sleep_while(_word: &AtomicU32, _value: u32) {
-    loom::thread::yield_now();
-}
-
-#[cfg(loom)]
-pub(super) fn wake(_address: *const AtomicU32) {}
 
 /// Lets the other thread go on.
 pub(super) fn pause() {

@@ -15,7 +15,6 @@ use std::process;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use super::daemon;
 use crate::config::{Config, Failure, exit};
 
 /// Holds while the server is announced. Dropping it removes the pid file.
@@ -38,9 +37,7 @@ pub fn listening(config: &Config, tcp: &[SocketAddr]) -> Result<Announcement, Fa
         replace(path, "tmp", &format!("{}\n", process::id()))
             .map_err(|error| cannot(path, &error))?;
     }
-    let announcement = Announcement { pid_file: config.pid_file.clone() };
-    daemon::ready(config)?;
-    Ok(announcement)
+    Ok(Announcement { pid_file: config.pid_file.clone() })
 }
 
 impl Drop for Announcement {

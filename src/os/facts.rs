@@ -36,7 +36,7 @@ impl fmt::Display for HostFacts {
         writeln!(f, "CPUs allowed  {} {:?}", self.cpus_allowed.len(), self.cpus_allowed)?;
         writeln!(f, "huge pages    {}", self.pages)?;
         writeln!(f, "open files    {}", limit_text(Resource::RLIMIT_NOFILE))?;
-        writeln!(f, "locked memory {}", limit_text(Resource::RLIMIT_MEMLOCK))?;
+        writeln!(f, "locked bytes  {}", limit_text(Resource::RLIMIT_MEMLOCK))?;
         write!(f, "somaxconn     {}", self.somaxconn)
     }
 }

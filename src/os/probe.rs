@@ -3,8 +3,8 @@
 //! Run before a port is bound, as the user that will serve: containers and hardened hosts switch
 //! io_uring off in several ways that all show as the same errno, and a server that dies after
 //! binding, or with a bare "Operation not permitted", costs an operator an afternoon. The attempt
-//! ([`attempt`]) makes a real ring with the flags that the cores use and registers a real buffer
-//! ring; the explanation ([`explain`]) is a pure function of what failed and of the host's state,
+//! (`attempt`) makes a real ring with the flags that the cores use and registers a real buffer
+//! ring; the explanation (`explain`) is a pure function of what failed and of the host's state,
 //! so that each cause has a test without a kernel that has it.
 //!
 //! Nothing is degraded here: a kernel that passes has all that the data path needs (Linux 6.1), and

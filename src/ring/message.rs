@@ -3,16 +3,15 @@
 //! A [`Message`] is built by appending, then moves into the ring for the time of its send and comes
 //! back with the completion. Text gathers in [`Block`]s from the core's [`BlockPool`]. A value that
 //! is too large to copy joins as [`Segment::Pinned`]: bytes that stay where they are, unchanged,
-//! until the message is cleared; whoever appends them holds the pin. A message with one segment
+//! until the message has been sent; whoever appends them holds the pin. A message with one segment
 //! goes out by `send(2)`, with several by `sendmsg(2)`, up to [`SEGMENTS_PER_SEND`] at a time.
 
-use std::ops::Range;
 use std::os::fd::RawFd;
 
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 
-use crate::config::limits::BLOCK_BYTES;
+use crate::config::limits::{BLOCK_BYTES, CONNECTION_BUSY_BYTES_PER_CORE};
 
 /// Segments that one `sendmsg` carries; the rest follows with the next.
 const SEGMENTS_PER_SEND: usize = 16;
@@ -97,6 +96,13 @@ impl BlockPool {
         self.messages.push(message);
     }
 
+    /// True while so much waits to be sent that no connection should have more than a block of it.
+    #[must_use]
+    pub fn is_tight(&self) -> bool {
+        const TIGHT: usize = CONNECTION_BUSY_BYTES_PER_CORE / BLOCK_BYTES / 2;
+        self.blocks_made - self.blocks.len() > TIGHT
+    }
+
     /// Blocks made so far, in use or waiting.
     #[must_use]
     pub fn blocks_made(&self) -> usize {
@@ -114,15 +120,22 @@ impl BlockPool {
 pub enum Segment {
     /// Text of ours.
     Block(Block),
-    /// Bytes that stay where they are until the message is cleared.
-    Pinned(&'static [u8]),
+    /// Bytes of somebody who keeps them in place. Only the kernel reads them.
+    Pinned(*const u8, usize),
 }
 
 impl Segment {
-    fn bytes(&self) -> &[u8] {
+    fn start(&self) -> *const u8 {
         match self {
-            Self::Block(block) => block.bytes(),
-            Self::Pinned(bytes) => bytes,
+            Self::Block(block) => block.bytes.as_ptr(),
+            Self::Pinned(start, _) => *start,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Block(block) => block.len,
+            Self::Pinned(_, bytes) => *bytes,
         }
     }
 }
@@ -172,11 +185,13 @@ impl Message {
         }
     }
 
-    /// Appends bytes that stay in place until the message is cleared.
-    pub fn append_pinned(&mut self, bytes: &'static [u8]) {
+    /// Appends bytes without copying them. The caller keeps them in place and unchanged until the
+    /// message has come back from its last send; no Rust code looks at them through the message, so
+    /// a caller who does not sends garbage, but breaks nothing here.
+    pub fn append_in_place(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.bytes += bytes.len();
-            self.segments.push(Segment::Pinned(bytes));
+            self.segments.push(Segment::Pinned(bytes.as_ptr(), bytes.len()));
         }
     }
 
@@ -201,15 +216,14 @@ impl Message {
         let mut skip = self.sent;
         let mut count = 0;
         for segment in &self.segments {
-            let bytes = segment.bytes();
-            if skip >= bytes.len() {
-                skip -= bytes.len();
+            if skip >= segment.len() {
+                skip -= segment.len();
                 continue;
             }
             if count == SEGMENTS_PER_SEND {
                 break;
             }
-            self.vectors[count] = vector(bytes, skip..bytes.len());
+            self.vectors[count] = vector(segment, skip);
             skip = 0;
             count += 1;
         }
@@ -228,7 +242,7 @@ impl Message {
     }
 }
 
-fn vector(bytes: &[u8], range: Range<usize>) -> libc::iovec {
-    let part = &bytes[range];
-    libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() }
+fn vector(segment: &Segment, skip: usize) -> libc::iovec {
+    let start = segment.start().wrapping_add(skip);
+    libc::iovec { iov_base: start.cast_mut().cast(), iov_len: segment.len() - skip }
 }

@@ -25,7 +25,7 @@ mod setup;
 mod token;
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use io_uring::types::{Fd, SubmitArgs, Timespec};
@@ -52,6 +52,16 @@ pub struct Completion {
     pub more: bool,
     /// The bytes of a receive, valid until [`Ring::recycle`].
     pub received: Option<Received>,
+}
+
+impl Completion {
+    /// The socket that an accept brought. To be called once per completion: the caller owns it.
+    #[must_use]
+    pub fn accepted(&self) -> Option<OwnedFd> {
+        let is_socket = self.token.op() == Op::Accept && self.result >= 0;
+        // SAFETY: the kernel has just made this descriptor for us and told nobody else.
+        is_socket.then(|| unsafe { OwnedFd::from_raw_fd(self.result) })
+    }
 }
 
 /// How long [`Ring::enter`] may stay in the kernel.

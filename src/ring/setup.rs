@@ -14,6 +14,8 @@ use std::io;
 
 use io_uring::IoUring;
 
+use crate::config::limits;
+
 /// The sizes of a ring. Powers of two where the kernel wants them.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -29,7 +31,12 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { submissions: 1024, completions: 8192, buffers: 32, buffer_bytes: 64 * 1024 }
+        Self {
+            submissions: limits::RING_SUBMISSIONS,
+            completions: limits::RING_COMPLETIONS,
+            buffers: limits::RECEIVE_BUFFERS as u16,
+            buffer_bytes: limits::RECEIVE_BUFFER_BYTES as u32,
+        }
     }
 }
 

@@ -8,10 +8,12 @@
 //! `DIFFERENTIAL_SEED` and `DIFFERENTIAL_COMMANDS` run other streams and more of them;
 //! `MEMCACHED_TEST_BINARY` takes another memcached as the yardstick.
 
+mod binary;
 #[path = "../common/mod.rs"]
 mod common;
 mod compare;
 mod known;
+mod meta;
 mod replay;
 mod script;
 mod text;
@@ -57,4 +59,28 @@ fn text_commands_are_answered_alike_by_one_core() {
 fn text_commands_are_answered_alike_by_two_cores() {
     let pair = Pair::start(Dialect::Text, &SHARED_ARGS, &["-t", "2"]);
     pair.compare(seed(2), commands(), |seed| text::script(seed, pair.today));
+}
+
+#[test]
+fn meta_commands_are_answered_alike_by_one_core() {
+    let pair = Pair::start(Dialect::Text, &SHARED_ARGS, &["-t", "1"]);
+    pair.compare(seed(3), commands(), |seed| meta::script(seed, pair.today));
+}
+
+#[test]
+fn meta_commands_are_answered_alike_by_two_cores() {
+    let pair = Pair::start(Dialect::Text, &SHARED_ARGS, &["-t", "2"]);
+    pair.compare(seed(4), commands(), |seed| meta::script(seed, pair.today));
+}
+
+#[test]
+fn binary_commands_are_answered_alike_by_one_core() {
+    let pair = Pair::start(Dialect::Binary, &SHARED_ARGS, &["-t", "1"]);
+    pair.compare(seed(5), commands(), |seed| binary::script(seed, pair.today));
+}
+
+#[test]
+fn binary_commands_are_answered_alike_by_two_cores() {
+    let pair = Pair::start(Dialect::Binary, &SHARED_ARGS, &["-t", "2"]);
+    pair.compare(seed(6), commands(), |seed| binary::script(seed, pair.today));
 }

@@ -68,7 +68,9 @@ fn converse(
     for command in &segment.commands {
         command.render(tag, ids, &mut bytes);
     }
-    bytes.extend_from_slice(barrier);
+    if !segment.closes {
+        bytes.extend_from_slice(barrier);
+    }
     let mut pieces = Vec::new();
     let mut from = 0;
     for cut in segment.cuts(bytes.len()) {
@@ -151,7 +153,8 @@ fn common_debug(token: &[u8], ids: &mut Vec<u64>, common: &mut Vec<u8>) {
     match name {
         b"cas=" => common.extend_from_slice(number_of(value, ids).as_bytes()),
         b"la=" | b"cls=" | b"size=" => common.extend_from_slice(b"..."),
-        b"exp=" if is_number(value) => common.extend_from_slice(b"<seconds>"),
+        // 1.6.18 shows what is left with a minus in front; -1 says that it never expires.
+        b"exp=" if value != b"-1" => common.extend_from_slice(b"<seconds>"),
         _ => common.extend_from_slice(value),
     }
 }

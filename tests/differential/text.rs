@@ -95,7 +95,7 @@ fn segment(random: &mut Random, today: bool) -> Segment {
     let mood = Mood { counts: random.chance(50), malformed: random.chance(50), today };
     commands.extend((0..10 + random.below(30)).map(|_| command(random, mood)));
     let cuts_seed = if random.chance(40) { random.next() } else { 0 };
-    Segment { commands, cuts_seed }
+    Segment { commands, cuts_seed, closes: false }
 }
 
 fn command(random: &mut Random, mood: Mood) -> Command {
@@ -345,8 +345,8 @@ fn end_line(random: &mut Random, command: &mut Command) {
     match random.below(100) {
         0..10 => command.push(" noreply"),
         10..12 => command.push(" extra"),
-        13..14 => command.push(" NOREPLY"),
-        14..16 => command.push(" "),
+        12 => command.push(" NOREPLY"),
+        13..16 => command.push(" "),
         _ => command,
     };
     command.push(if random.chance(95) { "\r\n" } else { "\n" });

@@ -1,0 +1,206 @@
+//! Finding room: free chunks, further pages, evictions, in that order.
+//!
+//! Each class has memcached's segments: new items enter HOT; what was used again when it gets to
+//! the tail of HOT or COLD goes to WARM, the rest sinks to COLD, and COLD's tail is evicted. A
+//! hit only sets bits in the item. Nothing is done in the background: a store that must evict
+//! first moves a few items between the segments of its class, so a cache that is not full spends
+//! nothing on order.
+//!
+//! This file is the policy; another one (S3-FIFO, SIEVE) would replace `balance` and `evict_one`.
+
+use super::item::{Header, Loc, Segment, flag, mark};
+use super::slab::ClassId;
+use super::{Miss, Shard};
+
+/// How pressed for memory the shard is.
+#[derive(Debug, Default)]
+pub(super) struct Pressure {
+    /// Evictions since the classes were last compared.
+    evictions: u32,
+}
+
+/// Rounds of making room that an allocation tries before it takes a page by force.
+const ROUNDS_MAX: u32 = 32;
+/// Tail items that one eviction looks at.
+const TAILS_MAX: u32 = 48;
+/// Items that one eviction moves out of HOT and WARM at most.
+const PULLS_MAX: u32 = 4;
+/// Evictions after which classes are compared again.
+const COMPARE_EVERY: u32 = 32;
+
+impl Shard {
+    /// Takes a chunk of the class. Makes room by whatever means are allowed.
+    #[inline]
+    pub(super) fn allocate(&mut self, class: ClassId) -> Option<Loc> {
+        if self.mover.is_active() || self.slabs.pages_over() > 0 {
+            self.move_along(class);
+        }
+        match self.slabs.take_chunk(class) {
+            Some(loc) => Some(loc),
+            None => self.allocate_slowly(class),
+        }
+    }
+
+    #[inline(never)]
+    fn allocate_slowly(&mut self, class: ClassId) -> Option<Loc> {
+        for _ in 0..ROUNDS_MAX {
+            if self.slabs.add_page(class) {
+                self.think_ahead(class);
+            } else if !self.evict_one(class) {
+                break;
+            }
+            if let Some(loc) = self.slabs.take_chunk(class) {
+                return Some(loc);
+            }
+        }
+        if self.force_page(class) || self.evict_temporary(class) {
+            return self.slabs.take_chunk(class);
+        }
+        self.counters_of(class).out_of_memory += 1;
+        None
+    }
+
+    /// Ends the item of the class that is needed least. False if there is none that may go.
+    fn evict_one(&mut self, class: ClassId) -> bool {
+        self.pressure.evictions += 1;
+        if self.pressure.evictions >= COMPARE_EVERY {
+            self.pressure.evictions = 0;
+            self.think_ahead(class);
+        }
+        self.balance(class);
+        for attempt in 0..TAILS_MAX {
+            let Some(loc) = self.tail(class) else { return false };
+            let header = *self.slabs.arena.header(loc);
+            if header.is_marked(mark::PINNED) {
+                self.counters_of(class).tail_pinned += 1;
+                self.requeue(class, loc, header.segment());
+            } else if let Some(miss) = self.death(&header) {
+                self.reclaim(class, loc, miss);
+                return true;
+            } else if !self.config.evict {
+                return false;
+            } else if header.has(flag::ACTIVE) && attempt + 1 < TAILS_MAX {
+                self.promote(class, loc, header.segment());
+            } else {
+                self.evict(class, loc, &header);
+                self.look_ahead(class);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The item of the class that would go next.
+    pub(super) fn tail(&self, class: ClassId) -> Option<Loc> {
+        let tail = |segment| self.lists.list(class, segment).tail;
+        [Segment::Cold, Segment::Hot, Segment::Warm].map(tail).into_iter().find(|loc| loc.is_some())
+    }
+
+    /// Moves a few items out of HOT and WARM where these hold more than their share or older
+    /// items than they should.
+    fn balance(&mut self, class: ClassId) {
+        let lru = self.config.lru;
+        let bytes = self.lists.class_bytes(class);
+        let cold_age = self.tail_age(class, Segment::Cold).unwrap_or(0);
+        let (hot_pct, warm_pct) = if lru.segmented { (lru.hot_pct, lru.warm_pct) } else { (0, 0) };
+        for (segment, pct, factor) in
+            [(Segment::Hot, hot_pct, lru.hot_factor), (Segment::Warm, warm_pct, lru.warm_factor)]
+        {
+            let bytes_max = bytes * u64::from(pct) / 100;
+            let age_max = (f64::from(cold_age) * factor) as u32;
+            for _ in 0..PULLS_MAX {
+                if !self.pull(class, segment, bytes_max, age_max) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Moves the tail item of HOT or WARM on if the segment is too full or the item too old.
+    fn pull(&mut self, class: ClassId, segment: Segment, bytes_max: u64, age_max: u32) -> bool {
+        let list = *self.lists.list(class, segment);
+        let loc = list.tail;
+        if loc.is_none() {
+            return false;
+        }
+        let header = *self.slabs.arena.header(loc);
+        let too_old = self.now.saturating_sub(header.time()) > age_max;
+        if list.bytes <= bytes_max && !(too_old && age_max > 0) {
+            return false;
+        }
+        self.slabs.arena.prefetch(header.prev);
+        if header.has(flag::ACTIVE) {
+            self.promote(class, loc, segment);
+        } else {
+            self.counters_of(class).moves_to_cold += 1;
+            self.requeue(class, loc, Segment::Cold);
+        }
+        true
+    }
+
+    /// Gives an item that was used a second life at the head of WARM.
+    pub(super) fn promote(&mut self, class: ClassId, loc: Loc, from: Segment) {
+        self.slabs.arena.header_mut(loc).flags &= !flag::ACTIVE;
+        let to = if self.config.lru.segmented { Segment::Warm } else { Segment::Cold };
+        let counters = self.counters_of(class);
+        if from == to {
+            counters.moves_within_lru += 1;
+        } else {
+            counters.moves_to_warm += 1;
+        }
+        self.requeue(class, loc, to);
+    }
+
+    fn requeue(&mut self, class: ClassId, loc: Loc, to: Segment) {
+        let bytes = self.slabs.arena.item_bytes(loc);
+        self.lists.remove(&mut self.slabs.arena, class, loc, bytes);
+        self.lists.push(&mut self.slabs.arena, (class, to), loc, bytes);
+    }
+
+    /// Ends a dead item to use its chunk.
+    fn reclaim(&mut self, class: ClassId, loc: Loc, miss: Miss) {
+        self.counters_of(class).reclaimed += 1;
+        self.count_expired(loc, miss);
+        self.end_at(loc);
+    }
+
+    /// Ends a live item to use its chunk.
+    pub(super) fn evict(&mut self, class: ClassId, loc: Loc, header: &Header) {
+        let idle = self.now.saturating_sub(header.time());
+        let counters = self.counters_of(class);
+        counters.evicted += 1;
+        counters.evicted_time = idle;
+        counters.direct_reclaims += 1;
+        counters.evicted_nonzero += u64::from(header.exptime != 0);
+        counters.evicted_unfetched += u64::from(!header.has(flag::FETCHED));
+        counters.evicted_active += u64::from(header.has(flag::ACTIVE));
+        self.end_at(loc);
+    }
+
+    /// Fetches what the next eviction of the class will need.
+    fn look_ahead(&self, class: ClassId) {
+        if let Some(loc) = self.tail(class) {
+            let arena = &self.slabs.arena;
+            arena.prefetch(arena.header(loc).prev);
+            self.index.prefetch(self.hash_of(loc));
+        }
+    }
+
+    /// The last resort: items that live only for a short time anyway.
+    fn evict_temporary(&mut self, class: ClassId) -> bool {
+        let loc = self.lists.list(class, Segment::Temp).tail;
+        if loc.is_none() || !self.config.evict || self.is_held(loc) {
+            return false;
+        }
+        let header = *self.slabs.arena.header(loc);
+        self.evict(class, loc, &header);
+        true
+    }
+
+    /// Seconds since the last use of the tail item of a segment.
+    pub(super) fn tail_age(&self, class: ClassId, segment: Segment) -> Option<u32> {
+        let loc = self.lists.list(class, segment).tail;
+        let time = || self.slabs.arena.header(loc).time();
+        loc.is_some().then(|| self.now.saturating_sub(time()))
+    }
+}

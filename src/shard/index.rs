@@ -1,0 +1,472 @@
+//! From the hash of a key to the place of its item.
+//!
+//! A bucket is one cache line: twelve locations, a byte of hash (the tag) for each, and the
+//! number of its items that found no room and lie in the overflow line of its group. So a lookup
+//! usually touches one line here and one or two of the item, and a miss touches one line.
+//!
+//! Thirty-two neighbouring buckets are a group and share an overflow line of ten lanes, each with
+//! the number of its bucket within the group; further lines are chained from a pool. At the load
+//! at which the table starts to grow, about one item in thirty lies there, and the lines add a
+//! third of a byte per item. (A line of its own for each overfull bucket would add more than one.)
+//!
+//! The table grows by linear hashing: when the mean load reaches [`LOAD_MAX`], a phase starts in
+//! which every insertion splits one bucket, in order, until their number has doubled. Nothing is
+//! ever rehashed at once. Bucket numbers come from the low bits of the hash and tags from bits
+//! 40 to 47; the top bits route keys to shards and play no part here.
+
+use std::io;
+
+use super::item::Loc;
+use super::slab::{BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, PageKind, Table};
+
+/// Buckets that share overflow lines.
+const GROUP_BUCKETS: usize = 32;
+/// Items a bucket has on average when growing starts, times ten.
+const LOAD_MAX_TENTHS: usize = 96;
+/// Buckets that an index has at least.
+const BUCKETS_MIN: usize = GROUP_BUCKETS;
+
+/// Where in the index an item was found. Valid until the index changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    line: Line,
+    lane: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    Bucket(u32),
+    /// First overflow line of a group.
+    Group(u32),
+    /// Further overflow line.
+    Spare(u32),
+}
+
+/// What the index wants before it can split the next bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// Nothing to do.
+    Idle,
+    /// A bucket can be split now.
+    Ready,
+    /// So many bytes of memory are needed first.
+    Needs(usize),
+}
+
+/// The index of one shard.
+#[derive(Debug)]
+pub(super) struct Index {
+    buckets: Table<Bucket>,
+    /// The first overflow line of every group.
+    groups: Table<Overflow>,
+    /// Further overflow lines.
+    spare: Table<Overflow>,
+    /// Buckets when the current doubling began; a power of two.
+    /// `base <= buckets.len() <= 2 * base`.
+    base: usize,
+    /// Items.
+    len: usize,
+    growing: bool,
+    grows: bool,
+    /// Changes whenever a slot found earlier may be wrong.
+    generation: u64,
+}
+
+impl Index {
+    /// An index for about 2^`hash_power` items that can grow to `items_max`.
+    pub(super) fn new(
+        hash_power: u8,
+        items_max: usize,
+        grows: bool,
+        kind: PageKind,
+    ) -> io::Result<Self> {
+        let base = ((1_usize << hash_power) / 8).max(BUCKETS_MIN);
+        let buckets_max = (items_max / 4).next_power_of_two().max(2 * base);
+        let mut buckets = Table::reserve(buckets_max, kind)?;
+        let overflow_kind = if kind == PageKind::Reserved { PageKind::Transparent } else { kind };
+        let mut groups = Table::reserve(buckets_max / GROUP_BUCKETS, overflow_kind)?;
+        let spare = Table::reserve(items_max / OVERFLOW_LANES + buckets_max, overflow_kind)?;
+        buckets.grow(base)?;
+        groups.grow(base / GROUP_BUCKETS)?;
+        Ok(Self { buckets, groups, spare, base, len: 0, growing: false, grows, generation: 0 })
+    }
+
+    /// Items in the index.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Memory that the index occupies.
+    pub(super) const fn bytes(&self) -> usize {
+        self.buckets.bytes() + self.groups.bytes() + self.spare.bytes()
+    }
+
+    /// Number of buckets.
+    pub(super) const fn bucket_count(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Whether a doubling is under way.
+    pub(super) const fn is_growing(&self) -> bool {
+        self.growing
+    }
+
+    /// The kind of memory page below the buckets.
+    pub(super) const fn kind(&self) -> PageKind {
+        self.buckets.kind()
+    }
+
+    /// A number that stays the same as long as slots found stay right.
+    pub(super) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Fetches the bucket of a hash.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u64) {
+        self.buckets.prefetch(self.bucket_of(hash));
+    }
+
+    /// The first item in the bucket that may be the one; for prefetching.
+    #[inline]
+    pub(super) fn candidate(&self, hash: u64) -> Option<Loc> {
+        let bucket = &self.buckets.lines()[self.bucket_of(hash)];
+        let lanes = bucket.lanes(tag_of(hash));
+        (lanes != 0).then(|| Loc(bucket.locs[lanes.trailing_zeros() as usize % BUCKET_LANES]))
+    }
+
+    /// Finds the item for which `is_it` holds among those that may have this hash.
+    #[inline]
+    pub(super) fn find(
+        &self,
+        hash: u64,
+        mut is_it: impl FnMut(Loc) -> bool,
+    ) -> Option<(Slot, Loc)> {
+        let number = self.bucket_of(hash);
+        let bucket = &self.buckets.lines()[number];
+        let mut lanes = bucket.lanes(tag_of(hash));
+        while lanes != 0 {
+            let lane = lanes.trailing_zeros() as usize;
+            let loc = Loc(bucket.locs[lane % BUCKET_LANES]);
+            if is_it(loc) {
+                return Some((Slot { line: Line::Bucket(number as u32), lane: lane as u8 }, loc));
+            }
+            lanes &= lanes - 1;
+        }
+        if bucket.spilled() == 0 { None } else { self.find_spilled(number, hash, is_it) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_spilled(
+        &self,
+        number: usize,
+        hash: u64,
+        mut is_it: impl FnMut(Loc) -> bool,
+    ) -> Option<(Slot, Loc)> {
+        let home = (number % GROUP_BUCKETS) as u8;
+        let mut at = Some(Line::Group((number / GROUP_BUCKETS) as u32));
+        while let Some(line) = at {
+            let overflow = self.overflow(line);
+            for lane in lanes(overflow.lanes(tag_of(hash))) {
+                let loc = Loc(overflow.locs[lane]);
+                if overflow.home(lane) == home && is_it(loc) {
+                    return Some((Slot { line, lane: lane as u8 }, loc));
+                }
+            }
+            at = next_line(overflow);
+        }
+        None
+    }
+
+    /// Adds an item that is not there yet. May need an overflow line; false if there is no
+    /// memory for one.
+    pub(super) fn insert(&mut self, hash: u64, loc: Loc) -> bool {
+        let number = self.bucket_of(hash);
+        let bucket = &mut self.buckets.lines_mut()[number];
+        let room = bucket.lanes(0);
+        if room != 0 {
+            bucket.set(room.trailing_zeros() as usize, tag_of(hash), loc.0);
+        } else if !self.spill(number, tag_of(hash), loc) {
+            return false;
+        }
+        self.len += 1;
+        true
+    }
+
+    /// Puts an item into the overflow lines of its bucket's group.
+    fn spill(&mut self, number: usize, tag: u8, loc: Loc) -> bool {
+        let mut line = Line::Group((number / GROUP_BUCKETS) as u32);
+        loop {
+            let overflow = self.overflow(line);
+            let room = overflow.lanes(0);
+            if room != 0 {
+                let home = (number % GROUP_BUCKETS) as u8;
+                self.overflow_mut(line).set(room.trailing_zeros() as usize, tag, home, loc.0);
+                break;
+            }
+            line = match next_line(overflow) {
+                Some(next) => next,
+                None => match self.chain(line) {
+                    Some(next) => next,
+                    None => return false,
+                },
+            };
+        }
+        let bucket = &mut self.buckets.lines_mut()[number];
+        bucket.set_spilled(bucket.spilled() + 1);
+        true
+    }
+
+    /// Chains one more overflow line behind `line`.
+    fn chain(&mut self, line: Line) -> Option<Line> {
+        let spare = self.spare.len();
+        self.spare.grow(spare + 1).ok()?;
+        self.overflow_mut(line).next = spare as u32 + 1;
+        Some(Line::Spare(spare as u32))
+    }
+
+    /// Takes an item out.
+    pub(super) fn remove(&mut self, slot: Slot, hash: u64) {
+        let lane = usize::from(slot.lane);
+        match slot.line {
+            Line::Bucket(number) => self.buckets.lines_mut()[number as usize].set(lane, 0, 0),
+            line => {
+                self.overflow_mut(line).set(lane, 0, 0, 0);
+                let number = self.bucket_of(hash);
+                let bucket = &mut self.buckets.lines_mut()[number];
+                bucket.set_spilled(bucket.spilled() - 1);
+            }
+        }
+        self.len -= 1;
+        self.generation += 1;
+    }
+
+    /// Says that an item lies elsewhere now.
+    pub(super) fn replace(&mut self, slot: Slot, loc: Loc) {
+        let lane = usize::from(slot.lane);
+        match slot.line {
+            Line::Bucket(number) => self.buckets.lines_mut()[number as usize].locs[lane] = loc.0,
+            line => self.overflow_mut(line).locs[lane] = loc.0,
+        }
+        self.generation += 1;
+    }
+
+    /// What the next step of growing needs. Starts a doubling when it is due.
+    #[inline]
+    pub(super) fn growth(&mut self) -> Growth {
+        if !self.growing {
+            let full = self.len * 10 >= self.buckets.len() * LOAD_MAX_TENTHS;
+            if !full || !self.grows {
+                return Growth::Idle;
+            }
+            self.growing = true;
+        }
+        self.growth_needs()
+    }
+
+    fn growth_needs(&self) -> Growth {
+        let len = self.buckets.len() + 1;
+        let groups = len.div_ceil(GROUP_BUCKETS);
+        match (self.buckets.growth_bytes(len), self.groups.growth_bytes(groups)) {
+            (Some(0), Some(0)) => Growth::Ready,
+            (Some(buckets), Some(groups)) => Growth::Needs(buckets + groups),
+            _ => Growth::Idle,
+        }
+    }
+
+    /// Splits the next bucket. `hash_of` gives the hash of an item, `prefetch` announces one.
+    ///
+    /// Does nothing if the system has no memory after all.
+    pub(super) fn split(&mut self, mut hash_of: impl FnMut(Loc) -> u64, prefetch: impl FnMut(Loc)) {
+        let new = self.buckets.len();
+        let old = new - self.base;
+        if self.grow_tables(old, new).is_err() {
+            return;
+        }
+        self.generation += 1;
+        let (lower, upper) = self.buckets.lines_mut().split_at_mut(new);
+        let (from, to) = (&mut lower[old], &mut upper[0]);
+        for lane in lanes(!from.lanes(0) & ((1 << BUCKET_LANES) - 1)) {
+            let loc = from.locs[lane];
+            if hash_of(Loc(loc)) as usize & self.base != 0 {
+                to.set(lane, from.tag(lane), loc);
+                from.set(lane, 0, 0);
+            }
+        }
+        if from.spilled() > 0 {
+            self.split_spilled(old, hash_of);
+        }
+        if new + 1 == 2 * self.base {
+            self.base *= 2;
+            self.growing = false;
+        }
+        self.announce(prefetch);
+    }
+
+    /// Provides all memory that splitting bucket `old` into itself and `new` can need, so that
+    /// nothing can fail half way.
+    fn grow_tables(&mut self, old: usize, new: usize) -> io::Result<()> {
+        let spilled = self.buckets.lines()[old].spilled() as usize;
+        self.spare.provide(self.spare.len() + spilled)?;
+        self.groups.grow((new + 1).div_ceil(GROUP_BUCKETS))?;
+        self.buckets.grow(new + 1)
+    }
+
+    /// Brings the spilled items of a bucket that was just split home to its two halves.
+    fn split_spilled(&mut self, old: usize, mut hash_of: impl FnMut(Loc) -> u64) {
+        let home = (old % GROUP_BUCKETS) as u8;
+        let mut at = Some(Line::Group((old / GROUP_BUCKETS) as u32));
+        while let Some(line) = at {
+            let overflow = *self.overflow(line);
+            for lane in lanes(!overflow.lanes(0) & ((1 << OVERFLOW_LANES) - 1)) {
+                if overflow.home(lane) == home {
+                    let loc = Loc(overflow.locs[lane]);
+                    let half = old | (hash_of(loc) as usize & self.base);
+                    self.bring_home(line, lane, old, half, overflow.tag(lane), loc);
+                }
+            }
+            at = next_line(&overflow);
+        }
+    }
+
+    /// Moves a spilled item of bucket `old` into bucket `half` if that has room.
+    fn bring_home(&mut self, line: Line, lane: usize, old: usize, half: usize, tag: u8, loc: Loc) {
+        let room = self.buckets.lines()[half].lanes(0);
+        if room == 0 && half == old {
+            return;
+        }
+        self.overflow_mut(line).set(lane, 0, 0, 0);
+        let from = &mut self.buckets.lines_mut()[old];
+        from.set_spilled(from.spilled() - 1);
+        if room != 0 {
+            self.buckets.lines_mut()[half].set(room.trailing_zeros() as usize, tag, loc.0);
+        } else if !self.spill(half, tag, loc) {
+            unreachable!("grow_tables provided a line for every spilled item");
+        }
+    }
+
+    /// Announces the items of the bucket to be split next, so that they are in the cache then.
+    fn announce(&self, mut prefetch: impl FnMut(Loc)) {
+        if !self.growing {
+            return;
+        }
+        let next = self.buckets.len() - self.base;
+        let bucket = &self.buckets.lines()[next];
+        for lane in lanes(!bucket.lanes(0) & ((1 << BUCKET_LANES) - 1)) {
+            prefetch(Loc(bucket.locs[lane]));
+        }
+        self.buckets.prefetch(next + 1);
+    }
+
+    /// Calls `visit` for every item; for checks.
+    #[cfg(any(test, debug_assertions))]
+    pub(super) fn for_each(&self, mut visit: impl FnMut(Loc)) {
+        for bucket in self.buckets.lines() {
+            lanes(!bucket.lanes(0) & 0xFFF).for_each(|lane| visit(Loc(bucket.locs[lane])));
+        }
+        for line in self.groups.lines().iter().chain(self.spare.lines()) {
+            lanes(!line.lanes(0) & 0x3FF).for_each(|lane| visit(Loc(line.locs[lane])));
+        }
+    }
+
+    #[inline]
+    fn bucket_of(&self, hash: u64) -> usize {
+        let number = hash as usize & (2 * self.base - 1);
+        if number < self.buckets.len() { number } else { number & (self.base - 1) }
+    }
+
+    fn overflow(&self, line: Line) -> &Overflow {
+        match line {
+            Line::Group(number) => &self.groups.lines()[number as usize],
+            Line::Spare(number) => &self.spare.lines()[number as usize],
+            Line::Bucket(_) => unreachable!("a bucket is no overflow line"),
+        }
+    }
+
+    fn overflow_mut(&mut self, line: Line) -> &mut Overflow {
+        match line {
+            Line::Group(number) => &mut self.groups.lines_mut()[number as usize],
+            Line::Spare(number) => &mut self.spare.lines_mut()[number as usize],
+            Line::Bucket(_) => unreachable!("a bucket is no overflow line"),
+        }
+    }
+}
+
+/// The tag of a hash: never 0, which marks an empty lane.
+#[inline]
+fn tag_of(hash: u64) -> u8 {
+    ((hash >> 40) as u8).max(1)
+}
+
+fn next_line(overflow: &Overflow) -> Option<Line> {
+    overflow.next.checked_sub(1).map(Line::Spare)
+}
+
+/// The set bits of a mask, lowest first.
+fn lanes(mut mask: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lane = mask.trailing_zeros() as usize;
+        let any = mask != 0;
+        mask &= mask.wrapping_sub(1);
+        any.then_some(lane)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hash for the n-th test item, which lies at location n.
+    fn hash(n: u32) -> u64 {
+        xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes())
+    }
+
+    fn filled(hash_power: u8, count: u32, grows: bool) -> Index {
+        let mut index = Index::new(hash_power, 1 << 20, grows, PageKind::Plain).unwrap();
+        for n in 1..=count {
+            if index.growth() != Growth::Idle {
+                index.split(|loc| hash(loc.0), |_| ());
+            }
+            assert!(index.insert(hash(n), Loc(n)));
+        }
+        index
+    }
+
+    fn assert_holds(index: &Index, numbers: impl Iterator<Item = u32>) {
+        for n in numbers {
+            assert_eq!(index.find(hash(n), |loc| loc == Loc(n)).map(|found| found.1), Some(Loc(n)));
+        }
+    }
+
+    #[test]
+    fn every_item_is_found_while_the_table_grows() {
+        let index = filled(6, 100_000, true);
+        assert!(index.bucket_count() >= 100_000 / 10);
+        assert_holds(&index, 1..=100_000);
+        assert!(index.find(hash(100_001), |loc| loc == Loc(100_001)).is_none());
+    }
+
+    #[test]
+    fn a_table_that_may_not_grow_spills_and_keeps_all() {
+        let mut index = filled(8, 5_000, false);
+        assert_eq!(index.bucket_count(), 32);
+        assert_holds(&index, 1..=5_000);
+        for n in (1..=5_000).step_by(2) {
+            let (slot, _) = index.find(hash(n), |loc| loc == Loc(n)).unwrap();
+            index.remove(slot, hash(n));
+        }
+        assert_eq!(index.len(), 2_500);
+        assert_holds(&index, (2..=5_000).step_by(2));
+        assert!(index.find(hash(1), |loc| loc == Loc(1)).is_none());
+    }
+
+    #[test]
+    fn half_a_million_buckets_hold_five_million_items_in_seven_bytes_each() {
+        let count = 300_000;
+        let index = filled(6, count, true);
+        let per_item = index.bytes() as f64 / f64::from(count);
+        assert_eq!(index.bucket_count(), 32_768);
+        assert!(per_item < 7.6, "{per_item}");
+    }
+}

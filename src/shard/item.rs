@@ -1,0 +1,338 @@
+//! What an item looks like in its chunk.
+//!
+//! ```text
+//!  0  prev u32     4  next u32      LRU neighbours (free list neighbours of a free chunk)
+//!  8  exptime u32  12 time u32      seconds; the top four bits of time are rare marks
+//! 16  sequence u48                  order of stores in this shard; the CAS id comes from it
+//! 22  length u16   24 key u8        value length; key length or what else the chunk is
+//! 25  flags u8
+//! 26  [client flags u32] [length u32, chain u32] [explicit CAS id u64]   only where needed
+//!     key, value                    no terminators
+//! ```
+//!
+//! Twenty-six bytes without padding: a key of 14 and a value of 64 bytes fill a chunk of 104
+//! exactly. Optional parts cost only the items that have them. Nothing in a chunk is a pointer;
+//! chunks name each other by [`Loc`].
+//!
+//! A value longer than 65,535 bytes, or one that does not fit the largest chunk, is *large*: its
+//! length stands in the second optional part. If it doesn't fit, the rest follows in a chain of
+//! continuation chunks (see `chain`), and the length field at 22 holds how much of it is in the
+//! first chunk, in units of 16 bytes.
+
+#![allow(unsafe_code)]
+
+use super::slab::Plain;
+
+/// Place of a chunk in the arena in units of 8 bytes; 0 is no chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
+pub(super) struct Loc(pub(super) u32);
+
+impl Loc {
+    pub(super) const NONE: Self = Self(0);
+
+    #[inline]
+    pub(super) const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    #[inline]
+    pub(super) const fn is_some(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Distance from the start of the arena.
+    #[inline]
+    pub(super) const fn offset(self) -> usize {
+        self.0 as usize * LOC_UNIT_BYTES
+    }
+}
+
+/// Chunks start at multiples of this.
+pub(super) const LOC_UNIT_BYTES: usize = 8;
+/// Bytes of [`Header`].
+pub(super) const HEADER_BYTES: usize = 26;
+/// Longest key.
+pub(super) const KEY_BYTES_MAX: usize = 250;
+
+/// The fixed part at the start of every chunk. Packed, so that it may start anywhere.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, packed)]
+pub(super) struct Header {
+    pub(super) prev: Loc,
+    pub(super) next: Loc,
+    /// Seconds of the shard clock, 0 = never. In a continuation: bytes used.
+    pub(super) exptime: u32,
+    time_and_marks: u32,
+    sequence_low: u32,
+    sequence_high: u16,
+    /// Length of the value, or, chained, of its first part in units of [`HEAD_UNIT_BYTES`].
+    pub(super) length: u16,
+    /// Length of the key, or one of the constants in [`kind`].
+    pub(super) key_bytes: u8,
+    pub(super) flags: u8,
+}
+
+// SAFETY: plain integers, packed, so without padding; any bits are valid.
+unsafe impl Plain for Header {}
+
+const _: () = assert!(size_of::<Header>() == HEADER_BYTES, "the header has no padding");
+
+/// Values of `key_bytes` that no key has.
+pub(super) mod kind {
+    /// The chunk is free.
+    pub(in crate::shard) const FREE: u8 = 0;
+    /// The chunk continues the value of another.
+    pub(in crate::shard) const CONTINUATION: u8 = 255;
+}
+
+/// Bits of `flags`. The two lowest are the segment.
+pub(super) mod flag {
+    pub(in crate::shard) const SEGMENT: u8 = 0b11;
+    /// Read since it was stored.
+    pub(in crate::shard) const FETCHED: u8 = 1 << 2;
+    /// Used since the LRU last looked at it.
+    pub(in crate::shard) const ACTIVE: u8 = 1 << 3;
+    /// Has client flags.
+    pub(in crate::shard) const CLIENT_FLAGS: u8 = 1 << 4;
+    /// Has a long length and perhaps a chain.
+    pub(in crate::shard) const LARGE: u8 = 1 << 5;
+    /// Has a CAS id that a client chose.
+    pub(in crate::shard) const WIDE_CAS: u8 = 1 << 6;
+    /// Not in the index, any more or yet; it is there only because it is pinned or being
+    /// uploaded. Of a free chunk: not in the free list, because its page is being given up.
+    pub(in crate::shard) const UNLINKED: u8 = 1 << 7;
+}
+
+/// Rare marks, in the top bits of the time word.
+pub(super) mod mark {
+    /// A client invalidated the item; the next reader is told to fetch anew.
+    pub(in crate::shard) const STALE: u32 = 1 << 28;
+    /// Some reader has been told to fetch anew.
+    pub(in crate::shard) const TOKEN_SENT: u32 = 1 << 29;
+    /// The client spells the key in base64.
+    pub(in crate::shard) const KEY_BINARY: u32 = 1 << 30;
+    /// A send in flight reads the value, or an upload writes it: it must not move or change.
+    pub(in crate::shard) const PINNED: u32 = 1 << 31;
+}
+
+const TIME_MASK: u32 = (1 << 28) - 1;
+
+/// Unit of the first part's length of a chained value, so that 1 MB fits sixteen bits.
+pub(super) const HEAD_UNIT_BYTES: usize = 16;
+
+/// The segments of a class's LRU, as memcached names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Segment {
+    /// New items.
+    Hot = 0,
+    /// Items used again.
+    Warm = 1,
+    /// Items to be evicted.
+    Cold = 2,
+    /// Items that will expire soon and are not evicted.
+    Temp = 3,
+}
+
+impl Segment {
+    pub(super) const ALL: [Self; 4] = [Self::Hot, Self::Warm, Self::Cold, Self::Temp];
+}
+
+impl Header {
+    #[inline]
+    pub(super) const fn segment(&self) -> Segment {
+        match self.flags & flag::SEGMENT {
+            0 => Segment::Hot,
+            1 => Segment::Warm,
+            2 => Segment::Cold,
+            _ => Segment::Temp,
+        }
+    }
+
+    pub(super) fn set_segment(&mut self, segment: Segment) {
+        self.flags = self.flags & !flag::SEGMENT | segment as u8;
+    }
+
+    #[inline]
+    pub(super) const fn has(&self, bits: u8) -> bool {
+        self.flags & bits != 0
+    }
+
+    /// When the item was last used, in seconds of the shard clock.
+    #[inline]
+    pub(super) const fn time(&self) -> u32 {
+        self.time_and_marks & TIME_MASK
+    }
+
+    #[inline]
+    pub(super) fn set_time(&mut self, now: u32) {
+        self.time_and_marks = self.time_and_marks & !TIME_MASK | now & TIME_MASK;
+    }
+
+    #[inline]
+    pub(super) const fn is_marked(&self, marks: u32) -> bool {
+        self.time_and_marks & marks != 0
+    }
+
+    pub(super) fn mark(&mut self, marks: u32, on: bool) {
+        self.time_and_marks =
+            if on { self.time_and_marks | marks } else { self.time_and_marks & !marks };
+    }
+
+    /// Place in the order of stores.
+    #[inline]
+    pub(super) const fn sequence(&self) -> u64 {
+        self.sequence_low as u64 | (self.sequence_high as u64) << 32
+    }
+
+    /// Sets the place in the order of stores; 48 bits last four years at two million a second.
+    #[inline]
+    pub(super) fn set_sequence(&mut self, sequence: u64) {
+        self.sequence_low = sequence as u32;
+        self.sequence_high = (sequence >> 32) as u16;
+    }
+
+    /// Whether the chunk starts an item that can be found, or a pinned one that could.
+    #[inline]
+    pub(super) const fn is_item(&self) -> bool {
+        self.key_bytes != kind::FREE && (self.key_bytes as usize) <= KEY_BYTES_MAX
+    }
+
+    /// Where the key starts in the chunk.
+    #[inline]
+    pub(super) const fn key_at(&self) -> usize {
+        key_at(self.flags)
+    }
+
+    /// Where the value starts in the chunk of an item.
+    #[inline]
+    pub(super) const fn value_at(&self) -> usize {
+        key_at(self.flags) + self.key_bytes as usize
+    }
+
+    /// A header for a new item; links, sequence and optional parts are the caller's to set.
+    pub(super) const fn new(key_bytes: u8, flags: u8, exptime: u32, now: u32) -> Self {
+        Self {
+            prev: Loc::NONE,
+            next: Loc::NONE,
+            exptime,
+            time_and_marks: now & TIME_MASK,
+            sequence_low: 0,
+            sequence_high: 0,
+            length: 0,
+            key_bytes,
+            flags,
+        }
+    }
+}
+
+const CLIENT_FLAGS_BYTES: usize = 4;
+const LARGE_BYTES: usize = 8;
+const WIDE_CAS_BYTES: usize = 8;
+
+/// Where the large part starts, given the flags of an item that has one.
+pub(super) const fn large_at(flags: u8) -> usize {
+    HEADER_BYTES + if flags & flag::CLIENT_FLAGS != 0 { CLIENT_FLAGS_BYTES } else { 0 }
+}
+
+/// Where the explicit CAS id starts, given the flags of an item that has one.
+pub(super) const fn wide_cas_at(flags: u8) -> usize {
+    large_at(flags) + if flags & flag::LARGE != 0 { LARGE_BYTES } else { 0 }
+}
+
+/// Where the key starts, given an item's flags.
+#[inline]
+pub(super) const fn key_at(flags: u8) -> usize {
+    const AT: [u8; 8] = {
+        let mut at = [0; 8];
+        let mut parts = 0;
+        while parts < 8 {
+            let flags = (parts << 4) as u8;
+            let wide = if flags & flag::WIDE_CAS != 0 { WIDE_CAS_BYTES } else { 0 };
+            at[parts] = (wide_cas_at(flags) + wide) as u8;
+            parts += 1;
+        }
+        at
+    };
+    AT[(flags >> 4 & 7) as usize] as usize
+}
+
+/// The sizes of an item that is about to be written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) key_bytes: usize,
+    pub(super) value_bytes: usize,
+    /// Which optional parts it has: a subset of CLIENT_FLAGS, LARGE and WIDE_CAS.
+    pub(super) parts: u8,
+}
+
+impl Shape {
+    /// Works out which optional parts an item needs. `chunk_bytes_max` is the largest chunk.
+    #[inline]
+    pub(super) const fn new(
+        key_bytes: usize,
+        value_bytes: usize,
+        client_flags: u32,
+        wide_cas: bool,
+        chunk_bytes_max: usize,
+    ) -> Self {
+        let mut parts = 0;
+        if client_flags != 0 {
+            parts |= flag::CLIENT_FLAGS;
+        }
+        if wide_cas {
+            parts |= flag::WIDE_CAS;
+        }
+        let small = key_at(parts) + key_bytes + value_bytes;
+        if value_bytes > u16::MAX as usize || small > chunk_bytes_max {
+            parts |= flag::LARGE;
+        }
+        Self { key_bytes, value_bytes, parts }
+    }
+
+    /// Bytes of the whole item if it lay in one chunk.
+    #[inline]
+    pub(super) const fn total_bytes(&self) -> usize {
+        self.value_at() + self.value_bytes
+    }
+
+    #[inline]
+    pub(super) const fn value_at(&self) -> usize {
+        key_at(self.parts) + self.key_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_small_item_fills_its_chunk_exactly() {
+        assert_eq!(Shape::new(14, 64, 0, false, 512 << 10).total_bytes(), 104);
+    }
+
+    #[test]
+    fn optional_parts_are_counted_and_do_not_overlap() {
+        let shape = Shape::new(10, 70_000, 5, true, 512 << 10);
+        assert_eq!(shape.parts, flag::CLIENT_FLAGS | flag::LARGE | flag::WIDE_CAS);
+        assert_eq!(shape.value_at(), HEADER_BYTES + 4 + 8 + 8 + 10);
+        assert_eq!(large_at(shape.parts), HEADER_BYTES + 4);
+        assert_eq!(wide_cas_at(shape.parts), HEADER_BYTES + 12);
+        assert_eq!(key_at(0), HEADER_BYTES);
+    }
+
+    #[test]
+    fn time_marks_and_sequence_keep_apart() {
+        let mut header = Header::new(3, 0, 9, 1234);
+        header.mark(mark::STALE | mark::PINNED, true);
+        header.set_sequence(0xABCD_0123_4567);
+        header.set_time(77);
+        header.mark(mark::PINNED, false);
+        assert_eq!(header.time(), 77);
+        assert!(header.is_marked(mark::STALE) && !header.is_marked(mark::PINNED));
+        assert_eq!(header.sequence(), 0xABCD_0123_4567);
+        header.set_segment(Segment::Cold);
+        assert_eq!(header.segment(), Segment::Cold);
+    }
+}

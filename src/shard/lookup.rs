@@ -1,0 +1,260 @@
+//! Finding an item by its key, and what a reader sees of it.
+
+use super::chain::{self, Piece};
+use super::index::Slot;
+use super::item::{Header, Loc, flag, mark};
+use super::{Access, ClassId, GetOptions, Key, Miss, Shard, StoreMode, StoreOptions};
+
+/// An item that was found. Says what the item was like before this access, too.
+#[derive(Debug)]
+pub struct Hit<'a> {
+    pub(super) shard: &'a mut Shard,
+    pub(super) loc: Loc,
+    /// When the item was last used before this access.
+    last_access: u32,
+    /// Whether it had been read before this access.
+    hit_before: bool,
+    created: bool,
+}
+
+impl Shard {
+    /// Looks a key up.
+    #[inline]
+    pub fn get(&mut self, key: &Key<'_>, access: Access) -> Option<Hit<'_>> {
+        self.look_up(key, access, true)
+    }
+
+    /// Looks a key up, with all that the meta protocol may ask for. `None` is a miss that was
+    /// not to be filled, or found no memory to be.
+    pub fn get_with(&mut self, key: &Key<'_>, options: &GetOptions) -> Option<Hit<'_>> {
+        let Some(vivify) = options.vivify else {
+            return self.look_up(key, options.access, options.bump);
+        };
+        if self.find_live(key).is_some() {
+            return self.look_up(key, options.access, options.bump);
+        }
+        self.count_miss(options.access);
+        let store = StoreOptions {
+            cas_new: vivify.cas,
+            key_binary: vivify.key_binary,
+            ..StoreOptions::new(StoreMode::Add, 0, vivify.exptime)
+        };
+        let loc = self.insert_new(key, &store, b"")?;
+        let last_access = self.now;
+        Some(Hit { shard: self, loc, last_access, hit_before: false, created: true })
+    }
+
+    /// Gives an item a new expiry time and marks it as used. False if there is none.
+    pub fn touch(&mut self, key: &Key<'_>, exptime: u32) -> bool {
+        self.look_up(key, Access::Touch(exptime), true).is_some()
+    }
+
+    /// Why the last lookup that found nothing did so.
+    #[must_use]
+    pub const fn last_miss(&self) -> Miss {
+        self.last_miss
+    }
+
+    #[inline]
+    fn look_up(&mut self, key: &Key<'_>, access: Access, bump: bool) -> Option<Hit<'_>> {
+        let Some((_, loc)) = self.find_live(key) else {
+            self.count_miss(access);
+            return None;
+        };
+        let header = *self.slabs.arena.header(loc);
+        if access != Access::Peek {
+            self.count_hit(loc, &header, access);
+            if bump {
+                self.bump(loc);
+            }
+        }
+        Some(Hit {
+            shard: self,
+            loc,
+            last_access: header.time(),
+            hit_before: header.has(flag::FETCHED),
+            created: false,
+        })
+    }
+
+    /// Finds a key's item. One that is past its time is removed instead, and `last_miss` set.
+    #[inline]
+    pub(super) fn find_live(&mut self, key: &Key<'_>) -> Option<(Slot, Loc)> {
+        let arena = &self.slabs.arena;
+        let Some((slot, loc)) = self.index.find(key.hash, |loc| arena.key_is(loc, key.bytes))
+        else {
+            self.last_miss = Miss::NotFound;
+            return None;
+        };
+        if let Some(miss) = self.death(arena.header(loc)) {
+            self.last_miss = miss;
+            self.count_expired(loc, miss);
+            self.end(slot, key.hash, loc);
+            return None;
+        }
+        Some((slot, loc))
+    }
+
+    /// Marks an item as used: first as fetched, the next time as active. Moving it in its list
+    /// waits until it gets to the tail.
+    #[inline]
+    pub(super) fn bump(&mut self, loc: Loc) {
+        let now = self.now;
+        let segmented = self.config.lru.segmented;
+        let header = self.slabs.arena.header_mut(loc);
+        let active = if segmented && !header.has(flag::FETCHED) { 0 } else { flag::ACTIVE };
+        let flags = header.flags | flag::FETCHED | active;
+        if flags != header.flags {
+            header.flags = flags;
+        }
+        if header.time() != now {
+            header.set_time(now);
+        }
+    }
+
+    #[inline]
+    fn count_hit(&mut self, loc: Loc, header: &Header, access: Access) {
+        let class = self.slabs.class_of(loc);
+        if let Access::Touch(exptime) = access {
+            self.counters_of(class).touch_hits += 1;
+            self.set_exptime(loc, exptime);
+        } else {
+            self.counters_of(class).hits[header.segment() as usize] += 1;
+        }
+    }
+
+    fn count_miss(&mut self, access: Access) {
+        match access {
+            Access::Peek => {}
+            Access::Touch(_) => self.counters.touch_misses += 1,
+            Access::Get => {
+                self.counters.get_misses += 1;
+                match self.last_miss {
+                    Miss::NotFound => {}
+                    Miss::Expired => self.counters.get_expired += 1,
+                    Miss::Flushed => self.counters.get_flushed += 1,
+                }
+            }
+        }
+    }
+}
+
+impl Hit<'_> {
+    fn header(&self) -> &Header {
+        self.shard.slabs.arena.header(self.loc)
+    }
+
+    /// The value, or its first piece if it [is chained](Self::is_chained).
+    #[must_use]
+    #[inline]
+    pub fn value(&self) -> &[u8] {
+        Piece::first(&self.shard.slabs.arena, self.loc).slice(&self.shard.slabs.arena)
+    }
+
+    /// Whether the value lies in more than one piece.
+    #[must_use]
+    #[inline]
+    pub fn is_chained(&self) -> bool {
+        Piece::first(&self.shard.slabs.arena, self.loc).next.is_some()
+    }
+
+    /// The pieces of the value in order.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let arena = &self.shard.slabs.arena;
+        chain::pieces(arena, self.loc).map(|piece| piece.slice(arena))
+    }
+
+    /// Length of the whole value.
+    #[must_use]
+    #[inline]
+    pub fn value_bytes(&self) -> usize {
+        self.shard.slabs.arena.value_bytes(self.loc)
+    }
+
+    /// The client's opaque number.
+    #[must_use]
+    #[inline]
+    pub fn client_flags(&self) -> u32 {
+        self.shard.slabs.arena.client_flags(self.loc)
+    }
+
+    /// The CAS id, 0 without CAS.
+    #[must_use]
+    #[inline]
+    pub fn cas(&self) -> u64 {
+        self.shard.cas_of(self.loc)
+    }
+
+    /// The expiry time, 0 = never.
+    #[must_use]
+    pub fn exptime(&self) -> u32 {
+        self.header().exptime
+    }
+
+    /// When the item was last used before this access.
+    #[must_use]
+    pub const fn last_access(&self) -> u32 {
+        self.last_access
+    }
+
+    /// Whether it had been read before this access.
+    #[must_use]
+    pub const fn hit_before(&self) -> bool {
+        self.hit_before
+    }
+
+    /// Whether this lookup created the item.
+    #[must_use]
+    pub const fn created(&self) -> bool {
+        self.created
+    }
+
+    /// The item's slab class.
+    #[must_use]
+    pub fn class(&self) -> ClassId {
+        self.shard.slabs.class_of(self.loc)
+    }
+
+    /// Bytes that the item occupies, not rounded to chunks.
+    #[must_use]
+    pub fn item_bytes(&self) -> usize {
+        self.shard.slabs.arena.item_bytes(self.loc)
+    }
+
+    /// Whether a client has invalidated the item.
+    #[must_use]
+    pub fn stale(&self) -> bool {
+        self.header().is_marked(mark::STALE)
+    }
+
+    /// Whether some reader has been told to fetch the value anew.
+    #[must_use]
+    pub fn token_sent(&self) -> bool {
+        self.header().is_marked(mark::TOKEN_SENT)
+    }
+
+    /// Whether the client spells the key in base64.
+    #[must_use]
+    pub fn key_binary(&self) -> bool {
+        self.header().is_marked(mark::KEY_BINARY)
+    }
+
+    /// Sets or clears the invalidation.
+    pub fn set_stale(&mut self, on: bool) {
+        self.mark(mark::STALE, on);
+    }
+
+    /// Notes that a reader has been told to fetch the value anew, or forgets it.
+    pub fn set_token_sent(&mut self, on: bool) {
+        self.mark(mark::TOKEN_SENT, on);
+    }
+
+    /// Changes the expiry time without counting a touch.
+    pub fn set_exptime(&mut self, exptime: u32) {
+        self.shard.set_exptime(self.loc, exptime);
+    }
+
+    fn mark(&mut self, marks: u32, on: bool) {
+        self.shard.slabs.arena.header_mut(self.loc).mark(marks, on);
+    }
+}

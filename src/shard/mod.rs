@@ -1,0 +1,292 @@
+//! One core's cache: items in a slab arena, an index over them, LRU lists, expiry.
+//!
+//! It knows no sockets, no threads and no protocol text; a [`Shard`] is `Send` and is used by one
+//! thread at a time, whoever holds its token. It allocates nothing after [`Shard::new`] except
+//! for rare administration.
+//!
+//! The story, in the order in which the files tell it:
+//!
+//! - `slab`: the arena, its pages and chunks; all raw memory access is there;
+//! - `item`, `chain`: what lies in a chunk; values longer than the largest chunk;
+//! - `index`: from hash to chunk; `lists`: the LRU lists;
+//! - `lookup`, `store`, `remove`, `arithmetic`: the operations on a key;
+//! - `place`: how an item comes into being and ends; `evict`: which goes when room is needed;
+//!   `mover`: how pages change classes;
+//! - `expiry`: flushing, and the crawler that finds expired items;
+//! - `pin`, `upload`: large values that are sent from, or received into, the arena;
+//! - `stats`, `dump`: what administrators see.
+//!
+//! # How to use it from a loop
+//!
+//! Hash all keys of a batch with [`hash_key`], call [`Shard::prefetch_bucket`] for each, then
+//! [`Shard::prefetch_item`] for each, then run the operations: the memory latencies overlap and
+//! a lookup in a table far larger than the caches costs less than half. Call [`Shard::set_now`]
+//! when the second changes and [`Shard::maintain`] when there is time.
+//!
+//! # Memory
+//!
+//! Pages and index together stay within `memory_bytes`. When the index must grow and all pages
+//! are in use, a page is evacuated and its memory goes back to the system.
+
+mod arithmetic;
+mod chain;
+#[cfg(any(test, debug_assertions))]
+mod check;
+mod dump;
+mod evict;
+mod expiry;
+mod index;
+mod item;
+mod lists;
+mod lookup;
+mod mover;
+mod options;
+mod pin;
+mod place;
+mod remove;
+mod slab;
+mod stats;
+mod store;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+pub use dump::{DumpCursor, DumpItem};
+pub use expiry::Crawled;
+pub use lookup::Hit;
+pub use mover::Reassigned;
+pub use options::{
+    Access, Arithmetic, Computed, DeleteOptions, Deleted, GetOptions, Key, LruConfig, Miss,
+    ShardConfig, StoreMode, StoreOptions, Stored, Vivify,
+};
+pub use pin::Pinned;
+pub use slab::{CLASS_COUNT_MAX, ClassId, ClassTable, PageKind};
+pub use stats::{ClassCounters, ClassReport, Counters, ShardReport};
+pub use upload::Reservation;
+
+use evict::Pressure;
+use expiry::{Crawler, Flush};
+use index::{Growth, Index};
+use item::{Header, Loc};
+use lists::Lists;
+use mover::Mover;
+use pin::Pins;
+use slab::{PAGE_BYTES, Slabs};
+
+/// The hash by which keys are routed and found. The highest bits are for routing between
+/// shards; the shard itself uses bits 0 to 47.
+#[must_use]
+#[inline]
+pub fn hash_key(seed: u64, key: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(key, seed)
+}
+
+/// One core's cache.
+#[derive(Debug)]
+pub struct Shard {
+    config: ShardConfig,
+    /// Seconds; never goes back.
+    now: u32,
+    /// The number of the latest store. CAS ids are made of it.
+    sequence: u64,
+    flush: Flush,
+    index: Index,
+    slabs: Slabs,
+    lists: Lists,
+    last_miss: Miss,
+    class_counters: Box<[ClassCounters; CLASS_COUNT_MAX + 1]>,
+    counters: Counters,
+    pressure: Pressure,
+    mover: Mover,
+    crawler: Crawler,
+    pins: Pins,
+}
+
+/// Address space for a later increase of the memory limit.
+const RESERVE_FACTOR: usize = 4;
+const RESERVE_BYTES_MIN: usize = 1 << 30;
+/// What locations can reach.
+const RESERVE_BYTES_MAX: usize = (1 << 35) - (64 << 20);
+/// Fewest pages a shard works with, whatever the limit says: one for each of a few classes.
+const PAGES_MIN: usize = 4;
+
+impl Shard {
+    /// Makes an empty shard. With `large_pages` this takes all its memory at once.
+    ///
+    /// # Errors
+    /// When the system has no addresses, or with `large_pages` no memory, for it.
+    ///
+    /// # Panics
+    /// If the configuration is senseless: a shard number beyond the count, a growth factor of 1.
+    pub fn new(config: ShardConfig) -> io::Result<Self> {
+        assert!(config.index < config.count, "shard number below the count");
+        let kind = if config.large_pages { PageKind::Reserved } else { PageKind::Transparent };
+        let chunk_bytes_max = config.slab_chunk_bytes_max.min(PAGE_BYTES);
+        let table = ClassTable::new(config.chunk_bytes_min, config.growth_factor, chunk_bytes_max);
+        let reserve = (config.memory_bytes.saturating_mul(RESERVE_FACTOR))
+            .clamp(RESERVE_BYTES_MIN, RESERVE_BYTES_MAX);
+        let items_max = reserve / table.chunk_bytes(ClassId(1));
+        let index = Index::new(config.hash_power, items_max, config.index_grows, kind)?;
+        let slabs = Slabs::new(table, reserve, kind)?;
+        let mut shard = Self {
+            now: 2,
+            sequence: 0,
+            flush: Flush::default(),
+            index,
+            slabs,
+            lists: Lists::new(),
+            last_miss: Miss::NotFound,
+            class_counters: Box::new([ClassCounters::default(); CLASS_COUNT_MAX + 1]),
+            counters: Counters::default(),
+            pressure: Pressure::default(),
+            mover: Mover::default(),
+            crawler: Crawler::default(),
+            pins: Pins::default(),
+            config,
+        };
+        shard.divide_memory(0);
+        if shard.config.large_pages {
+            shard.slabs.populate()?;
+        }
+        Ok(shard)
+    }
+
+    /// Sets the clock: seconds since some start, from 2 on. Going back is ignored.
+    pub fn set_now(&mut self, now: u32) {
+        self.now = self.now.max(now);
+        self.flush_if_due();
+    }
+
+    /// The clock.
+    #[must_use]
+    pub const fn now(&self) -> u32 {
+        self.now
+    }
+
+    /// The configuration as it is now.
+    #[must_use]
+    pub const fn config(&self) -> &ShardConfig {
+        &self.config
+    }
+
+    /// The sizes of chunks.
+    #[must_use]
+    pub const fn class_table(&self) -> &ClassTable {
+        &self.slabs.table
+    }
+
+    /// What kind of memory pages the arena and the index lie on.
+    #[must_use]
+    pub const fn page_kinds(&self) -> (PageKind, PageKind) {
+        (self.slabs.arena.kind(), self.index.kind())
+    }
+
+    /// First step of a batch of lookups: fetches the bucket.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        self.index.prefetch(hash);
+    }
+
+    /// Second step of a batch of lookups: fetches the item, if the bucket has one that may be it.
+    #[inline]
+    pub fn prefetch_item(&self, hash: u64) {
+        if let Some(loc) = self.index.candidate(hash) {
+            self.slabs.arena.prefetch(loc);
+        }
+    }
+
+    /// Changes the memory bound. A lower one is reached step by step, by stores and
+    /// [`Shard::maintain`]. False if all memory was taken at start or the addresses reserved
+    /// then do not suffice.
+    pub fn set_memory_bytes(&mut self, bytes: usize) -> bool {
+        let limit = self.slabs.pages_limit() as usize * PAGE_BYTES;
+        if self.config.large_pages || bytes > limit {
+            return false;
+        }
+        self.config.memory_bytes = bytes;
+        self.divide_memory(0);
+        true
+    }
+
+    /// Changes shares and ages of the segments, or their use at all.
+    pub fn tune_lru(&mut self, lru: LruConfig) {
+        self.config.lru = lru;
+    }
+
+    /// Changes whether pages move between classes by age.
+    pub fn set_automove(&mut self, automove: u8) {
+        self.config.automove = automove;
+    }
+
+    /// Gives the slabs what the index leaves, if it is to have `index_bytes` more.
+    fn divide_memory(&mut self, index_bytes: usize) {
+        let index_bytes = self.index.bytes() + index_bytes;
+        let pages = self.config.memory_bytes.saturating_sub(index_bytes) / PAGE_BYTES;
+        self.slabs.set_pages_max(pages.max(PAGES_MIN) as u32);
+    }
+
+    /// Splits one bucket of the index if that is due and there is memory for it.
+    #[inline]
+    fn grow_index(&mut self) {
+        match self.index.growth() {
+            Growth::Idle => return,
+            Growth::Ready => {}
+            Growth::Needs(bytes) => {
+                self.divide_memory(bytes);
+                if self.slabs.pages_over() > 0 {
+                    return;
+                }
+            }
+        }
+        let (arena, seed) = (&self.slabs.arena, self.config.hash_seed);
+        self.index.split(|loc| hash_key(seed, arena.key(loc)), |loc| arena.prefetch(loc));
+    }
+
+    /// The hash of an item's key.
+    fn hash_of(&self, loc: Loc) -> u64 {
+        hash_key(self.config.hash_seed, self.slabs.arena.key(loc))
+    }
+
+    /// Whether an item is past its time, and by what.
+    #[inline]
+    fn death(&self, header: &Header) -> Option<Miss> {
+        if header.sequence() <= self.flush.cut {
+            Some(Miss::Flushed)
+        } else if header.exptime != 0 && header.exptime <= self.now {
+            Some(Miss::Expired)
+        } else {
+            None
+        }
+    }
+
+    /// The CAS id of an item as clients see it; 0 without CAS.
+    #[inline]
+    fn cas_of(&self, loc: Loc) -> u64 {
+        if !self.config.cas {
+            return 0;
+        }
+        let own = || self.cas_from(self.slabs.arena.header(loc).sequence());
+        self.slabs.arena.wide_cas(loc).unwrap_or_else(own)
+    }
+
+    /// Sequences of different shards give different ids, and none is 0.
+    #[inline]
+    fn cas_from(&self, sequence: u64) -> u64 {
+        let (count, index) = (u64::from(self.config.count), u64::from(self.config.index));
+        sequence * count + index + 1
+    }
+
+    #[inline]
+    fn next_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    #[inline]
+    fn counters_of(&mut self, class: ClassId) -> &mut ClassCounters {
+        &mut self.class_counters[usize::from(class.0)]
+    }
+}

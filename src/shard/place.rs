@@ -1,0 +1,309 @@
+//! How an item comes into being and how it ends.
+//!
+//! Coming into being has three steps, so that a value can be filled in between: its chunks are
+//! taken and its head written (`make`), the value is written, and it is linked into index and
+//! list (`link` or `swap`). Only then can it be found, evicted or moved; until then its head is
+//! marked as reserved, which the page mover respects.
+//!
+//! An item that ends while it is pinned is only unlinked; its chunks come back with the last pin.
+
+use super::chain::{self, CONTINUATION_AT};
+use super::index::Slot;
+use super::item::{HEAD_UNIT_BYTES, Header, Loc, Segment, Shape, flag, kind, mark};
+use super::slab::PageId;
+use super::{Key, Miss, Shard, StoreOptions};
+
+/// What an item has besides key and value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recipe {
+    pub(super) client_flags: u32,
+    pub(super) exptime: u32,
+    /// The CAS id to show, or `None` for one made of the sequence.
+    pub(super) cas_new: Option<u64>,
+    /// Marks to set, see [`mark`].
+    pub(super) marks: u32,
+}
+
+impl Recipe {
+    pub(super) fn of(options: &StoreOptions) -> Self {
+        Self {
+            client_flags: options.client_flags,
+            exptime: options.exptime,
+            cas_new: options.cas_new,
+            marks: if options.key_binary { mark::KEY_BINARY } else { 0 },
+        }
+    }
+}
+
+/// memcached's header without CAS id, so that the same items are too large here and there.
+const NOMINAL_HEADER_BYTES: usize = 48;
+
+impl Shard {
+    /// The sizes of an item.
+    #[inline]
+    pub(super) fn shape(&self, key: &[u8], value_bytes: usize, recipe: &Recipe) -> Shape {
+        let wide = recipe.cas_new.is_some() && self.config.cas;
+        let chunk_bytes_max = self.slabs.table.chunk_bytes_max();
+        Shape::new(key.len(), value_bytes, recipe.client_flags, wide, chunk_bytes_max)
+    }
+
+    /// Whether memcached would find an item of this shape too large.
+    #[inline]
+    pub(super) fn is_too_large(&self, shape: &Shape) -> bool {
+        let cas = if self.config.cas { 8 } else { 0 };
+        let client_flags = if shape.parts & flag::CLIENT_FLAGS != 0 { 4 } else { 0 };
+        let terminators = "\0\r\n".len();
+        NOMINAL_HEADER_BYTES
+            + cas
+            + client_flags
+            + shape.key_bytes
+            + shape.value_bytes
+            + terminators
+            > self.config.item_bytes_max
+    }
+
+    /// Takes the chunks for an item and writes everything but the value. `None` if there is no
+    /// memory. This may evict any item that is not pinned.
+    #[inline]
+    pub(super) fn make(&mut self, key: &[u8], shape: &Shape, recipe: &Recipe) -> Option<Loc> {
+        let total_bytes = shape.total_bytes();
+        let single = total_bytes <= self.slabs.table.chunk_bytes_max();
+        let class = if single {
+            self.slabs.table.class_for(total_bytes)
+        } else {
+            self.slabs.table.largest()
+        };
+        let loc = self.allocate(class)?;
+        self.write_head(loc, key, shape, recipe);
+        if shape.parts & flag::LARGE != 0 {
+            self.slabs.arena.set_large(loc, shape.value_bytes, Loc::NONE);
+            if !single && !self.make_chain(loc, shape) {
+                self.free_item(loc);
+                return None;
+            }
+        }
+        Some(loc)
+    }
+
+    /// Writes header, optional parts and key; leaves the links of the header empty.
+    #[inline]
+    pub(super) fn write_head(&mut self, loc: Loc, key: &[u8], shape: &Shape, recipe: &Recipe) {
+        let sequence = self.next_sequence();
+        let mut header = Header::new(key.len() as u8, shape.parts, recipe.exptime, self.now);
+        header.set_sequence(sequence);
+        if recipe.marks != 0 {
+            header.mark(recipe.marks, true);
+        }
+        if shape.parts & flag::LARGE == 0 {
+            header.length = shape.value_bytes as u16;
+        }
+        let arena = &mut self.slabs.arena;
+        *arena.header_mut(loc) = header;
+        if shape.parts & flag::CLIENT_FLAGS != 0 {
+            arena.set_word(loc, super::item::HEADER_BYTES, recipe.client_flags);
+        }
+        if shape.parts & flag::WIDE_CAS != 0 {
+            arena.set_wide_cas(loc, recipe.cas_new.unwrap_or_default());
+        }
+        arena.bytes_mut(loc, header.key_at(), key.len()).copy_from_slice(key);
+        self.note_expiry(loc, recipe.exptime);
+    }
+
+    /// Takes the continuation chunks of a value that does not fit the largest chunk.
+    fn make_chain(&mut self, loc: Loc, shape: &Shape) -> bool {
+        self.reserve_head(loc, true);
+        let chunk_bytes_max = self.slabs.table.chunk_bytes_max();
+        let head_units = (chunk_bytes_max - shape.value_at()) / HEAD_UNIT_BYTES;
+        self.slabs.arena.header_mut(loc).length = head_units as u16;
+        let mut left = shape.value_bytes - head_units * HEAD_UNIT_BYTES;
+        let mut last = Loc::NONE;
+        while left > 0 {
+            let bytes = left.min(chunk_bytes_max - CONTINUATION_AT);
+            let class = self.slabs.table.class_for(CONTINUATION_AT + bytes);
+            let Some(next) = self.allocate(class) else { break };
+            let mut header = Header::new(kind::CONTINUATION, 0, bytes as u32, 0);
+            header.prev = loc;
+            *self.slabs.arena.header_mut(next) = header;
+            if last.is_none() {
+                self.slabs.arena.set_large(loc, shape.value_bytes, next);
+            } else {
+                self.slabs.arena.header_mut(last).next = next;
+            }
+            last = next;
+            left -= bytes;
+        }
+        self.reserve_head(loc, false);
+        left == 0
+    }
+
+    /// Marks an unlinked item as one that must be left alone, so that what is evicted and moved
+    /// to make room for its rest is not the item itself.
+    pub(super) fn reserve_head(&mut self, loc: Loc, on: bool) {
+        self.slabs.arena.header_mut(loc).mark(mark::PINNED, on);
+    }
+
+    /// Makes an item findable under a key that is absent. False, and the item is gone, if the
+    /// index has no room and no memory.
+    #[inline]
+    pub(super) fn link(&mut self, hash: u64, loc: Loc) -> bool {
+        self.grow_index();
+        if !self.index.insert(hash, loc) {
+            self.free_item(loc);
+            return false;
+        }
+        self.enlist(loc);
+        true
+    }
+
+    /// Puts a new item in the place of an old one with the same key.
+    pub(super) fn swap(&mut self, slot: Slot, old: Loc, new: Loc) {
+        self.index.replace(slot, new);
+        self.delist(old);
+        self.enlist(new);
+        self.free_or_orphan(old);
+    }
+
+    /// Takes an item out of index and list, and frees it unless it is pinned.
+    #[inline]
+    pub(super) fn end(&mut self, slot: Slot, hash: u64, loc: Loc) {
+        self.index.remove(slot, hash);
+        self.delist(loc);
+        self.free_or_orphan(loc);
+    }
+
+    /// Ends an item of which only the place is known.
+    pub(super) fn end_at(&mut self, loc: Loc) {
+        let hash = self.hash_of(loc);
+        let slot = self.slot_of(hash, loc);
+        self.end(slot, hash, loc);
+    }
+
+    /// Where the index has a linked item.
+    pub(super) fn slot_of(&self, hash: u64, loc: Loc) -> Slot {
+        self.index.find(hash, |found| found == loc).expect("a linked item is in the index").0
+    }
+
+    fn free_or_orphan(&mut self, loc: Loc) {
+        let header = self.slabs.arena.header_mut(loc);
+        if header.is_marked(mark::PINNED) {
+            header.flags |= flag::UNLINKED;
+        } else {
+            self.free_item(loc);
+        }
+    }
+
+    /// Gives all chunks of an unlinked item back.
+    pub(super) fn free_item(&mut self, loc: Loc) {
+        if self.slabs.arena.header(loc).has(flag::LARGE) {
+            let mut next = self.slabs.arena.large(loc).1;
+            while next.is_some() {
+                let following = self.slabs.arena.header(next).next;
+                self.slabs.free_chunk(next);
+                next = following;
+            }
+        }
+        self.slabs.free_chunk(loc);
+    }
+
+    /// Puts an item at the head of the list where new items start.
+    #[inline]
+    fn enlist(&mut self, loc: Loc) {
+        let (class, bytes) = (self.slabs.class_of(loc), self.slabs.arena.item_bytes(loc));
+        let segment = self.first_segment(self.slabs.arena.header(loc).exptime);
+        self.lists.push(&mut self.slabs.arena, (class, segment), loc, bytes);
+        self.counters.total_items += 1;
+    }
+
+    #[inline]
+    pub(super) fn delist(&mut self, loc: Loc) {
+        let (class, bytes) = (self.slabs.class_of(loc), self.slabs.arena.item_bytes(loc));
+        self.lists.remove(&mut self.slabs.arena, class, loc, bytes);
+    }
+
+    fn first_segment(&self, exptime: u32) -> Segment {
+        let lru = &self.config.lru;
+        let lives = exptime.saturating_sub(self.now);
+        match lru.temporary_ttl {
+            _ if !lru.segmented => Segment::Cold,
+            Some(ttl) if exptime != 0 && lives <= ttl => Segment::Temp,
+            _ => Segment::Hot,
+        }
+    }
+
+    /// Changes when an item expires.
+    pub(super) fn set_exptime(&mut self, loc: Loc, exptime: u32) {
+        self.slabs.arena.header_mut(loc).exptime = exptime;
+        self.note_expiry(loc, exptime);
+    }
+
+    /// Keeps the page's earliest expiry time, by which the crawler skips pages.
+    #[inline]
+    fn note_expiry(&mut self, loc: Loc, exptime: u32) {
+        if exptime != 0 {
+            let page = self.slabs.page_mut(PageId::of(loc));
+            page.expires_first = page.expires_first.min(exptime);
+        }
+    }
+
+    /// Gives an item the next sequence and CAS id. False if it has no room for a chosen id.
+    pub(super) fn renew_cas(&mut self, loc: Loc, cas_new: Option<u64>) -> bool {
+        let wide = self.slabs.arena.header(loc).has(flag::WIDE_CAS);
+        if cas_new.is_some() && self.config.cas && !wide {
+            return false;
+        }
+        let sequence = self.next_sequence();
+        self.slabs.arena.header_mut(loc).set_sequence(sequence);
+        if wide {
+            let cas = cas_new.unwrap_or_else(|| self.cas_from(sequence));
+            self.slabs.arena.set_wide_cas(loc, cas);
+        }
+        true
+    }
+
+    /// Replaces a linked item by one of another shape with the same key. `fill` writes the new
+    /// value, with the old item still there. `None` if there is no memory; the old item stays.
+    pub(super) fn recreate(
+        &mut self,
+        key: &Key<'_>,
+        old: Loc,
+        value_bytes: usize,
+        recipe: &Recipe,
+        fill: impl FnOnce(&mut Self, Loc, Loc),
+    ) -> Option<Loc> {
+        let shape = self.shape(key.bytes, value_bytes, recipe);
+        self.hold(old);
+        let made = self.make(key.bytes, &shape, recipe);
+        if let Some(new) = made {
+            fill(self, old, new);
+            let slot = self.slot_of(key.hash, old);
+            self.swap(slot, old, new);
+        }
+        self.unhold(old);
+        made
+    }
+
+    /// Counts a dead item that was come across.
+    pub(super) fn count_expired(&mut self, loc: Loc, miss: Miss) {
+        let class = self.slabs.class_of(loc);
+        if miss == Miss::Expired && !self.slabs.arena.header(loc).has(flag::FETCHED) {
+            self.counters_of(class).expired_unfetched += 1;
+        }
+    }
+
+    /// Whether any chunk of an item may not move or go.
+    #[inline]
+    pub(super) fn is_held(&self, loc: Loc) -> bool {
+        self.slabs.arena.header(loc).is_marked(mark::PINNED)
+    }
+
+    /// Notes on the pages of all chunks of an item that they must stay, or may go again.
+    pub(super) fn hold_pages(&mut self, loc: Loc, on: bool) {
+        let Self { slabs, .. } = self;
+        let mut next = Some(chain::Piece::first(&slabs.arena, loc));
+        while let Some(piece) = next {
+            let page = slabs.page_mut(PageId::of(piece.loc));
+            page.held = if on { page.held + 1 } else { page.held - 1 };
+            next = piece.following(&slabs.arena);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Chunk contents by location: headers, keys, values.
+//!
+//! The arena is one region of 1 MB pages. This is the only place where a [`Loc`] becomes memory.
+
+use std::io;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use super::region::{HUGE_PAGE_BYTES, Mapping, PageKind, Region};
+use crate::shard::item::{Header, LOC_UNIT_BYTES, Loc, flag, key_at, large_at, wide_cas_at};
+
+/// Size of a slab page.
+pub(in crate::shard) const PAGE_BYTES: usize = 1 << 20;
+const PAGE_UNITS: u32 = (PAGE_BYTES / LOC_UNIT_BYTES) as u32;
+/// The first huge page of the range is never used, so that no chunk has location 0.
+pub(in crate::shard) const PAGE_FIRST: u32 = (HUGE_PAGE_BYTES / PAGE_BYTES) as u32;
+
+/// Number of a slab page in its arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::shard) struct PageId(pub(in crate::shard) u32);
+
+impl PageId {
+    /// The page that a chunk lies in.
+    #[inline]
+    pub(in crate::shard) const fn of(loc: Loc) -> Self {
+        Self(loc.0 / PAGE_UNITS)
+    }
+
+    /// The page's first chunk.
+    pub(in crate::shard) const fn start(self) -> Loc {
+        Loc(self.0 * PAGE_UNITS)
+    }
+}
+
+/// The memory in which all items lie.
+#[derive(Debug)]
+pub(in crate::shard) struct Arena {
+    region: Region,
+}
+
+impl Arena {
+    /// Reserves addresses for `bytes` of pages.
+    pub(in crate::shard) fn reserve(bytes: usize, kind: PageKind) -> io::Result<Self> {
+        let mut region = Region::reserve(bytes + HUGE_PAGE_BYTES, kind)?;
+        // Never touched, so that it costs no memory and no chunk has location 0.
+        region.skip(HUGE_PAGE_BYTES)?;
+        Ok(Self { region })
+    }
+
+    /// One past the last page that the range has room for.
+    pub(in crate::shard) const fn page_end(&self) -> u32 {
+        (self.region.reserved() / PAGE_BYTES) as u32
+    }
+
+    pub(in crate::shard) const fn kind(&self) -> PageKind {
+        self.region.kind()
+    }
+
+    /// The start of the arena, for values that are used without the shard.
+    pub(in crate::shard) const fn base(&self) -> NonNull<u8> {
+        self.region.base()
+    }
+
+    pub(in crate::shard) fn mapping(&self) -> Arc<Mapping> {
+        self.region.mapping()
+    }
+
+    /// Provides memory for all pages up to and including `page`.
+    pub(in crate::shard) fn commit(&mut self, page: PageId) -> io::Result<()> {
+        let end = (page.0 as usize + 1) * PAGE_BYTES;
+        self.region.commit(end.next_multiple_of(HUGE_PAGE_BYTES))
+    }
+
+    /// Makes the kernel provide a committed page's memory at once.
+    pub(in crate::shard) fn populate(&mut self, page: PageId) {
+        self.region.populate(page.start().offset(), PAGE_BYTES);
+    }
+
+    /// Gives a page's memory back to the system; false if it would not have it.
+    pub(in crate::shard) fn release(&mut self, page: PageId) -> bool {
+        self.region.release(page.start().offset(), PAGE_BYTES)
+    }
+
+    #[inline]
+    pub(in crate::shard) fn header(&self, loc: Loc) -> &Header {
+        self.region.get(loc.offset())
+    }
+
+    #[inline]
+    pub(in crate::shard) fn header_mut(&mut self, loc: Loc) -> &mut Header {
+        self.region.get_mut(loc.offset())
+    }
+
+    /// `bytes` bytes of a chunk from `at` on.
+    #[inline]
+    pub(in crate::shard) fn bytes(&self, loc: Loc, at: usize, bytes: usize) -> &[u8] {
+        self.region.slice(loc.offset() + at, bytes)
+    }
+
+    #[inline]
+    pub(in crate::shard) fn bytes_mut(&mut self, loc: Loc, at: usize, bytes: usize) -> &mut [u8] {
+        self.region.slice_mut(loc.offset() + at, bytes)
+    }
+
+    /// Copies `bytes` bytes between two different chunks.
+    pub(in crate::shard) fn copy(&mut self, from: (Loc, usize), to: (Loc, usize), bytes: usize) {
+        self.region.copy(from.0.offset() + from.1, to.0.offset() + to.1, bytes);
+    }
+
+    /// The key of an item.
+    #[inline]
+    pub(in crate::shard) fn key(&self, loc: Loc) -> &[u8] {
+        let header = self.header(loc);
+        self.bytes(loc, header.key_at(), usize::from(header.key_bytes))
+    }
+
+    /// Whether the chunk holds an item with this key.
+    #[inline]
+    pub(in crate::shard) fn key_is(&self, loc: Loc, key: &[u8]) -> bool {
+        let header = self.header(loc);
+        usize::from(header.key_bytes) == key.len()
+            && self.bytes(loc, header.key_at(), key.len()) == key
+    }
+
+    /// The client flags of an item.
+    #[inline]
+    pub(in crate::shard) fn client_flags(&self, loc: Loc) -> u32 {
+        if self.header(loc).has(flag::CLIENT_FLAGS) { self.word(loc, key_at(0)) } else { 0 }
+    }
+
+    /// Length of an item's whole value.
+    #[inline]
+    pub(in crate::shard) fn value_bytes(&self, loc: Loc) -> usize {
+        let header = self.header(loc);
+        if header.has(flag::LARGE) {
+            self.word(loc, large_at(header.flags)) as usize
+        } else {
+            usize::from(header.length)
+        }
+    }
+
+    /// Length of an item's whole value and its first continuation.
+    pub(in crate::shard) fn large(&self, loc: Loc) -> (usize, Loc) {
+        let at = large_at(self.header(loc).flags);
+        (self.word(loc, at) as usize, Loc(self.word(loc, at + 4)))
+    }
+
+    pub(in crate::shard) fn set_large(&mut self, loc: Loc, value_bytes: usize, chain: Loc) {
+        let at = large_at(self.header(loc).flags);
+        self.set_word(loc, at, value_bytes as u32);
+        self.set_word(loc, at + 4, chain.0);
+    }
+
+    /// The CAS id that a client chose for the item, if one did.
+    #[inline]
+    pub(in crate::shard) fn wide_cas(&self, loc: Loc) -> Option<u64> {
+        let flags = self.header(loc).flags;
+        (flags & flag::WIDE_CAS != 0).then(|| {
+            let at = wide_cas_at(flags);
+            u64::from(self.word(loc, at)) | u64::from(self.word(loc, at + 4)) << 32
+        })
+    }
+
+    pub(in crate::shard) fn set_wide_cas(&mut self, loc: Loc, cas: u64) {
+        let at = wide_cas_at(self.header(loc).flags);
+        self.set_word(loc, at, cas as u32);
+        self.set_word(loc, at + 4, (cas >> 32) as u32);
+    }
+
+    /// Bytes that an item occupies in all its chunks, headers of continuations not counted.
+    #[inline]
+    pub(in crate::shard) fn item_bytes(&self, loc: Loc) -> usize {
+        self.header(loc).value_at() + self.value_bytes(loc)
+    }
+
+    fn word(&self, loc: Loc, at: usize) -> u32 {
+        let bytes = self.bytes(loc, at, 4);
+        u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+    }
+
+    pub(in crate::shard) fn set_word(&mut self, loc: Loc, at: usize, word: u32) {
+        self.bytes_mut(loc, at, 4).copy_from_slice(&word.to_le_bytes());
+    }
+
+    /// Fetches the first two cache lines of a chunk. Any location is harmless.
+    #[inline]
+    pub(in crate::shard) fn prefetch(&self, loc: Loc) {
+        self.region.prefetch(loc.offset());
+        self.region.prefetch(loc.offset() + 64);
+    }
+}

@@ -1,0 +1,134 @@
+//! The sizes of chunks: a table made once from the configuration.
+//!
+//! Sizes grow by a constant factor from the smallest to the largest chunk, each rounded up to
+//! the unit of locations. memcached's smallest chunk is its 48 bytes of header plus `-n`; here
+//! it is 16 plus `-n`, because the header is that much smaller and rounding costs less so.
+
+use super::PAGE_BYTES;
+use crate::shard::item::{HEADER_BYTES, LOC_UNIT_BYTES};
+
+/// A slab class, numbered from 1 as the statistics show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClassId(pub u8);
+
+/// Most classes there can be; ids are 1 to this.
+pub const CLASS_COUNT_MAX: usize = 63;
+
+/// What the smallest chunk has beyond `-n`.
+const CHUNK_BASE_BYTES: usize = 16;
+/// Sizes below this are looked up directly.
+const DIRECT_BYTES: usize = 8192;
+
+/// The chunk sizes of all classes.
+#[derive(Clone, Debug)]
+pub struct ClassTable {
+    /// By class id; entry 0 is unused and 0.
+    sizes: Vec<u32>,
+    /// The class of every size below `DIRECT_BYTES`, by units of 8 bytes.
+    direct: Box<[u8]>,
+}
+
+impl ClassTable {
+    /// Makes the table. `chunk_bytes_min` is `-n`, `factor` is `-f`.
+    ///
+    /// # Panics
+    /// If the largest chunk does not fit a page or the factor is not above 1.
+    #[must_use]
+    pub fn new(chunk_bytes_min: usize, factor: f64, chunk_bytes_max: usize) -> Self {
+        assert!(chunk_bytes_max <= PAGE_BYTES, "a chunk fits a page");
+        assert!(factor > 1.0, "sizes grow");
+        let round = |bytes: usize| bytes.next_multiple_of(LOC_UNIT_BYTES);
+        let chunk_bytes_max = chunk_bytes_max / LOC_UNIT_BYTES * LOC_UNIT_BYTES;
+        let mut sizes = vec![0];
+        let mut size = round((CHUNK_BASE_BYTES + chunk_bytes_min).max(HEADER_BYTES * 2));
+        while sizes.len() < CLASS_COUNT_MAX && (size as f64) <= chunk_bytes_max as f64 / factor {
+            sizes.push(size as u32);
+            size = round((size as f64 * factor) as usize).max(size + LOC_UNIT_BYTES);
+        }
+        sizes.push(chunk_bytes_max as u32);
+        Self::with_sizes(sizes)
+    }
+
+    fn with_sizes(sizes: Vec<u32>) -> Self {
+        let class = |bytes: usize| sizes[1..].partition_point(|&size| (size as usize) < bytes) + 1;
+        let units = 0..=DIRECT_BYTES / LOC_UNIT_BYTES;
+        let direct = units.map(|unit| class(unit * LOC_UNIT_BYTES) as u8).collect();
+        Self { sizes, direct }
+    }
+
+    /// Number of classes.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.sizes.len() - 1
+    }
+
+    /// All classes, smallest first.
+    pub fn ids(&self) -> impl Iterator<Item = ClassId> + use<> {
+        (1..=self.count() as u8).map(ClassId)
+    }
+
+    /// Bytes of a chunk of the class.
+    #[must_use]
+    #[inline]
+    pub fn chunk_bytes(&self, class: ClassId) -> usize {
+        self.sizes[usize::from(class.0)] as usize
+    }
+
+    /// Chunks in a page of the class.
+    #[must_use]
+    pub fn chunks_per_page(&self, class: ClassId) -> u32 {
+        (PAGE_BYTES / self.chunk_bytes(class)) as u32
+    }
+
+    /// Bytes of the largest chunk.
+    #[must_use]
+    #[inline]
+    pub fn chunk_bytes_max(&self) -> usize {
+        self.sizes[self.sizes.len() - 1] as usize
+    }
+
+    /// The class of the largest chunks.
+    #[must_use]
+    pub fn largest(&self) -> ClassId {
+        ClassId(self.count() as u8)
+    }
+
+    /// The smallest class whose chunk holds `bytes`; at most the largest chunk may be asked for.
+    #[must_use]
+    #[inline]
+    pub fn class_for(&self, bytes: usize) -> ClassId {
+        debug_assert!(bytes <= self.chunk_bytes_max());
+        if bytes <= DIRECT_BYTES {
+            return ClassId(self.direct[bytes.div_ceil(LOC_UNIT_BYTES)]);
+        }
+        ClassId((self.sizes[1..].partition_point(|&size| (size as usize) < bytes) + 1) as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_table_starts_as_documented_and_ends_with_the_largest_chunk() {
+        let table = ClassTable::new(48, 1.25, 512 << 10);
+        let sizes: Vec<_> = table.ids().take(8).map(|id| table.chunk_bytes(id)).collect();
+        assert_eq!(sizes, [64, 80, 104, 136, 176, 224, 280, 352]);
+        assert_eq!(table.chunk_bytes(table.largest()), 512 << 10);
+        assert!(table.count() < CLASS_COUNT_MAX);
+    }
+
+    #[test]
+    fn every_size_gets_the_smallest_class_that_holds_it() {
+        for (min, factor, max) in [(48, 1.25, 512 << 10), (1, 1.01, 1 << 20), (500, 2.0, 4096)] {
+            let table = ClassTable::new(min, factor, max);
+            assert!(table.count() <= CLASS_COUNT_MAX);
+            for bytes in (1..20_000).chain([max - 1, max]).filter(|&bytes| bytes <= max) {
+                let class = table.class_for(bytes);
+                assert!(table.chunk_bytes(class) >= bytes);
+                let smaller = ClassId(class.0 - 1);
+                assert!(smaller.0 == 0 || table.chunk_bytes(smaller) < bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Single behaviours, one test each.
+
+use super::{key, read, set, shard_of};
+use crate::shard::{
+    Access, Arithmetic, Computed, DeleteOptions, GetOptions, Key, Miss, Shard, ShardConfig,
+    StoreMode, StoreOptions, Stored, Vivify, hash_key,
+};
+
+fn store(shard: &mut Shard, mode: StoreMode, name: &[u8], value: &[u8]) -> Stored {
+    shard.store(&key(name), &StoreOptions::new(mode, 0, 0), value)
+}
+
+#[test]
+fn cas_ids_start_at_two_and_differ_between_shards() {
+    let mut shard = shard_of(8);
+    assert_eq!(set(&mut shard, b"a", b"1"), 2);
+    assert_eq!(set(&mut shard, b"a", b"1"), 3);
+    let mut ids = std::collections::HashSet::new();
+    for index in 0..3 {
+        let config =
+            ShardConfig { index, count: 3, memory_bytes: 8 << 20, ..ShardConfig::default() };
+        let mut shard = Shard::new(config).unwrap();
+        for _ in 0..50 {
+            assert!(ids.insert(set(&mut shard, b"a", b"1")));
+        }
+    }
+    assert!(!ids.contains(&0));
+}
+
+#[test]
+fn a_flush_ends_what_is_there_and_nothing_stored_later_in_the_same_second() {
+    let mut shard = shard_of(8);
+    set(&mut shard, b"old", b"1");
+    shard.flush(0);
+    set(&mut shard, b"new", b"2");
+    assert_eq!(read(&mut shard, b"old"), None);
+    assert_eq!(shard.last_miss(), Miss::Flushed);
+    assert_eq!(read(&mut shard, b"new").unwrap(), b"2");
+    assert_eq!(shard.report().counters.get_flushed, 1);
+}
+
+#[test]
+fn a_delayed_flush_waits_for_its_second() {
+    let mut shard = shard_of(8);
+    shard.flush(10);
+    set(&mut shard, b"a", b"1");
+    shard.set_now(9);
+    set(&mut shard, b"b", b"2");
+    assert!(read(&mut shard, b"a").is_some());
+    shard.set_now(10);
+    set(&mut shard, b"c", b"3");
+    assert_eq!(read(&mut shard, b"a"), None);
+    assert_eq!(read(&mut shard, b"b"), None);
+    assert_eq!(read(&mut shard, b"c").unwrap(), b"3");
+}
+
+#[test]
+fn items_expire_at_their_second_and_the_crawler_takes_them_away() {
+    let mut shard = shard_of(8);
+    for number in 0..1_000_u32 {
+        let name = number.to_le_bytes();
+        let exptime = if number % 2 == 0 { 10 } else { 0 };
+        shard.store(&key(&name), &StoreOptions::new(StoreMode::Set, 0, exptime), b"value");
+    }
+    shard.set_now(9);
+    assert_eq!(shard.crawl(10_000).reclaimed, 0);
+    shard.set_now(10);
+    assert_eq!(read(&mut shard, &0_u32.to_le_bytes()), None);
+    assert_eq!(shard.last_miss(), Miss::Expired);
+    let mut reclaimed = 0;
+    loop {
+        let crawled = shard.crawl(100);
+        reclaimed += crawled.reclaimed;
+        if crawled.finished {
+            break;
+        }
+    }
+    assert_eq!(reclaimed, 499);
+    assert_eq!(shard.report().items, 500);
+    assert_eq!(shard.crawl(u32::MAX).checked, 0);
+    shard.check();
+}
+
+#[test]
+fn a_crawl_after_a_flush_frees_everything() {
+    let mut shard = shard_of(8);
+    for number in 0..1_000_u32 {
+        set(&mut shard, &number.to_le_bytes(), b"value");
+    }
+    shard.flush(0);
+    assert_eq!(shard.crawl(u32::MAX).reclaimed, 1_000);
+    assert_eq!(shard.report().items, 0);
+    assert_eq!(shard.report().item_bytes, 0);
+}
+
+#[test]
+fn a_shorter_number_is_padded_and_a_longer_one_makes_a_new_item() {
+    let mut shard = shard_of(8);
+    shard.store(&key(b"n"), &StoreOptions::new(StoreMode::Set, 5, 50), b"10");
+    let down = shard.arithmetic(&key(b"n"), &Arithmetic::new(false, 1));
+    assert!(matches!(down, Computed::Value { number: 9, cas: 3, exptime: 50, created: false }));
+    assert_eq!(read(&mut shard, b"n").unwrap(), b"9 ");
+    shard.arithmetic(&key(b"n"), &Arithmetic::new(true, 991));
+    assert_eq!(read(&mut shard, b"n").unwrap(), b"1000");
+    let hit = shard.get(&key(b"n"), Access::Get).unwrap();
+    assert_eq!((hit.client_flags(), hit.exptime()), (5, 50));
+    set(&mut shard, b"t", b"text");
+    let wrong = shard.arithmetic(&key(b"t"), &Arithmetic::new(true, 1));
+    assert_eq!(wrong, Computed::NonNumeric);
+}
+
+#[test]
+fn arithmetic_creates_what_is_missing_when_asked() {
+    let mut shard = shard_of(8);
+    let options = Arithmetic { vivify: Some((40, 0)), ..Arithmetic::new(true, 2) };
+    let first = shard.arithmetic(&key(b"n"), &options);
+    assert!(matches!(first, Computed::Value { number: 40, created: true, .. }));
+    let second = shard.arithmetic(&key(b"n"), &options);
+    assert!(matches!(second, Computed::Value { number: 42, created: false, .. }));
+}
+
+#[test]
+fn too_large_and_the_item_is_gone_for_set_but_not_for_add() {
+    let mut shard = shard_of(16);
+    set(&mut shard, b"a", b"old");
+    let huge = vec![0; 1 << 20];
+    assert_eq!(store(&mut shard, StoreMode::Replace, b"a", &huge), Stored::TooLarge);
+    assert!(read(&mut shard, b"a").is_some());
+    assert_eq!(store(&mut shard, StoreMode::Set, b"a", &huge), Stored::TooLarge);
+    assert_eq!(read(&mut shard, b"a"), None);
+    let largest = (1 << 20) - 48 - 8 - 1 - 1 - 2;
+    assert!(matches!(
+        store(&mut shard, StoreMode::Set, b"a", &huge[..largest]),
+        Stored::Stored { .. }
+    ));
+    assert_eq!(store(&mut shard, StoreMode::Set, b"a", &huge[..=largest]), Stored::TooLarge);
+}
+
+#[test]
+fn values_of_every_length_around_the_limits_come_back() {
+    let config =
+        ShardConfig { memory_bytes: 64 << 20, item_bytes_max: 8 << 20, ..ShardConfig::default() };
+    let mut shard = Shard::new(config).unwrap();
+    let edges = [0, 1, 64, 65_535, 65_536, 524_288, 1 << 20, 3 << 20];
+    for length in edges.iter().flat_map(|&edge: &usize| edge.saturating_sub(70)..edge + 70) {
+        let value: Vec<u8> = (0..length).map(|at| (at * 7 + at / 251) as u8).collect();
+        set(&mut shard, b"some-key", &value);
+        assert!(read(&mut shard, b"some-key").unwrap() == value, "length {length}");
+    }
+    shard.check();
+}
+
+#[test]
+fn hits_tell_what_was_before_them() {
+    let mut shard = shard_of(8);
+    set(&mut shard, b"a", b"1");
+    shard.set_now(7);
+    let hit = shard.get(&key(b"a"), Access::Get).unwrap();
+    assert!(!hit.hit_before());
+    assert_eq!(hit.last_access(), 2);
+    shard.set_now(8);
+    let hit = shard.get(&key(b"a"), Access::Peek).unwrap();
+    assert!(hit.hit_before());
+    assert_eq!(hit.last_access(), 7);
+    let counters = shard.report().classes;
+    assert_eq!(counters.get_hits(), 1);
+}
+
+#[test]
+fn a_miss_can_create_an_item_with_a_chosen_cas_id() {
+    let mut shard = shard_of(8);
+    let vivify = Vivify { exptime: 30, cas: Some(u64::MAX - 1), key_binary: true };
+    let options = GetOptions { vivify: Some(vivify), ..GetOptions::new(Access::Get) };
+    let hit = shard.get_with(&key(b"a"), &options).unwrap();
+    assert!(hit.created() && hit.key_binary());
+    assert_eq!((hit.cas(), hit.exptime(), hit.value_bytes()), (u64::MAX - 1, 30, 0));
+    let mut hit = shard.get_with(&key(b"a"), &options).unwrap();
+    assert!(!hit.created() && !hit.token_sent());
+    hit.set_token_sent(true);
+    assert!(shard.get(&key(b"a"), Access::Get).unwrap().token_sent());
+    assert_eq!(store(&mut shard, StoreMode::Cas(u64::MAX - 1), b"a", b"v").clone(), {
+        Stored::Stored { cas: 3, value_bytes: 1, class: 1 }
+    });
+}
+
+#[test]
+fn a_late_store_over_an_invalidated_item_stays_stale() {
+    let mut shard = shard_of(8);
+    let cas = set(&mut shard, b"a", b"1");
+    let options = DeleteOptions { invalidate: true, exptime: Some(99), ..DeleteOptions::default() };
+    shard.delete_with(&key(b"a"), &options);
+    let mut hit = shard.get(&key(b"a"), Access::Get).unwrap();
+    assert!(hit.stale() && hit.cas() > cas && hit.exptime() == 99);
+    hit.set_token_sent(true);
+    let late = StoreOptions { invalidate: true, ..StoreOptions::new(StoreMode::Cas(cas), 0, 0) };
+    assert!(matches!(shard.store(&key(b"a"), &late, b"2"), Stored::Stored { .. }));
+    let hit = shard.get(&key(b"a"), Access::Get).unwrap();
+    assert!(hit.stale() && hit.token_sent() && hit.exptime() == 99 && hit.value() == b"2");
+}
+
+#[test]
+fn a_cleared_item_keeps_its_cas_id() {
+    let mut shard = shard_of(8);
+    shard.store(&key(b"a"), &StoreOptions::new(StoreMode::Set, 7, 0), b"value");
+    let options = DeleteOptions { clear: true, ..DeleteOptions::default() };
+    shard.delete_with(&key(b"a"), &options);
+    let hit = shard.get(&key(b"a"), Access::Get).unwrap();
+    assert_eq!((hit.cas(), hit.value_bytes(), hit.client_flags()), (2, 0, 0));
+}
+
+#[test]
+fn without_cas_no_id_is_shown_and_none_matches() {
+    let config = ShardConfig { cas: false, memory_bytes: 8 << 20, ..ShardConfig::default() };
+    let mut shard = Shard::new(config).unwrap();
+    assert_eq!(set(&mut shard, b"a", b"1"), 0);
+    assert_eq!(store(&mut shard, StoreMode::Cas(0), b"a", b"2"), Stored::Exists);
+    assert_eq!(store(&mut shard, StoreMode::Cas(1), b"a", b"2"), Stored::Exists);
+}
+
+#[test]
+fn keys_with_the_same_hash_are_kept_apart() {
+    let mut shard = shard_of(8);
+    let same = hash_key(0, b"any");
+    for number in 0..60_u8 {
+        let key = Key { bytes: &[b'k', number], hash: same };
+        shard.store(&key, &StoreOptions::new(StoreMode::Set, 0, 0), &[number]);
+    }
+    for number in 0..60_u8 {
+        let key = Key { bytes: &[b'k', number], hash: same };
+        assert_eq!(shard.get(&key, Access::Get).unwrap().value(), [number]);
+    }
+}
+
+#[test]
+fn dumps_show_every_item_once() {
+    let mut shard = shard_of(16);
+    for number in 0..5_000_u32 {
+        set(&mut shard, &number.to_le_bytes(), &vec![1; number as usize % 700]);
+    }
+    let (mut cursor, mut seen) = (crate::shard::DumpCursor::default(), Vec::new());
+    while shard.dump(&mut cursor, 100, |_| true, |item| seen.push(item.key.to_vec())) {}
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 5_000);
+    let mut count = 0;
+    for class in shard.class_table().ids() {
+        shard.cachedump(class, 0, |_| {
+            count += 1;
+            true
+        });
+    }
+    assert_eq!(count, 5_000);
+}

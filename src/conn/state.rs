@@ -197,7 +197,10 @@ mod tests {
             assert!(!(plan.receive && self.receive), "one receive at a time");
             assert!(!(plan.send && self.send), "one send at a time");
             assert!(!plan.cancel_receive || self.receive, "only what is armed can be disarmed");
-            assert!(!plan.close || !(self.receive || self.send || self.shutdown), "close comes last");
+            assert!(
+                !plan.close || !(self.receive || self.send || self.shutdown),
+                "close comes last"
+            );
             self.receive |= plan.receive;
             self.send |= plan.send;
             self.shutdown |= plan.shutdown;

@@ -52,8 +52,9 @@ impl State {
     /// Takes in a connection that was counted in for this core.
     pub(super) fn adopt(&mut self, socket: OwnedFd) -> ConnId {
         let parser = Parser::new(self.binding, self.gate, self.limits);
-        let client = Client::new(socket.into_raw_fd(), parser, self.clock.now);
-        let id = self.clients.insert(client);
+        let fd = socket.into_raw_fd();
+        let id = self.clients.insert(Client::new(fd, parser, self.clock.now));
+        self.registry().add(id, fd, self.clock.now);
         self.counters().connections_total.add(1);
         self.list(id);
         id
@@ -71,6 +72,7 @@ impl State {
             self.abandon_upload(*upload);
         }
         client.input.clear(&mut self.inputs);
+        self.registry().remove(id);
         self.counters().connections_closed.add(1);
         self.shared.placement.lock().expect("no thread panics with the lock")[self.index] -= 1;
     }

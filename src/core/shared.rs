@@ -9,8 +9,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::admin::Administration;
 use super::counters::CoreCounters;
 use crate::config::Config;
-use crate::os::clock::Clock;
 use crate::mesh::Lent;
+use crate::os::clock::Clock;
 use crate::shard::Shard;
 
 /// One server's common ground.

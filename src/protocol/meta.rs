@@ -16,13 +16,15 @@ use super::number;
 use super::parser::{Framing, Parser, Step, reject};
 use super::reply::line;
 use super::request::{Request, StoreMode};
-use super::text::scan;
 use super::text::store::{TAIL_BYTES, with_data};
+use super::text::{scan, spaced_digits};
 
 /// Words of a meta command, its name and key included.
 const WORDS_MAX: usize = 20;
 /// Words whose first letters are looked at.
 const WORDS_SEEN_MAX: usize = 23;
+/// Digits of a value's length that need no check of their range.
+const VALUE_DIGITS_MAX: usize = 9;
 /// Bytes of an opaque, its letter included.
 const OPAQUE_BYTES_MAX: usize = 32;
 
@@ -36,6 +38,8 @@ pub struct Meta<'a> {
     text: &'a [u8],
     /// Which letters are there, bit `letter - b'A'`.
     letters: u64,
+    opaque: &'a [u8],
+    mode: u8,
 }
 
 impl<'a> Meta<'a> {
@@ -76,7 +80,7 @@ impl<'a> Meta<'a> {
 
     /// `O`: the opaque token with its letter, at most 32 bytes; empty if there is none.
     pub fn opaque(&self) -> &'a [u8] {
-        self.word(b'O').unwrap_or_default()
+        self.opaque
     }
 
     /// `F`: client flags, 0 if absent.
@@ -121,7 +125,7 @@ impl<'a> Meta<'a> {
 
     /// `M`: the byte behind it, legal for the command; 0 if absent.
     pub fn mode(&self) -> u8 {
-        self.argument(b'M').map_or(0, |argument| argument.first().copied().unwrap_or(b' '))
+        self.mode
     }
 
     /// The mode of an `ms`. With `C` a set or replace is a compare-and-swap; an append or prepend
@@ -142,21 +146,23 @@ impl<'a> Meta<'a> {
         matches!(self.mode(), b'D' | b'-')
     }
 
-    fn argument(&self, letter: u8) -> Option<&'a [u8]> {
-        self.word(letter).map(|word| &word[1..])
+    fn new(key_written: Key<'a>, text: &'a [u8]) -> Self {
+        Self { key_written, text, letters: 0, opaque: &[], mode: 0 }
     }
 
-    fn word(&self, letter: u8) -> Option<&'a [u8]> {
+    fn argument(&self, letter: u8) -> Option<&'a [u8]> {
         if !self.has(letter) {
             return None;
         }
-        words(self.text).find(|word| word[0] == letter)
+        words(self.text).find(|word| word[0] == letter).map(|word| &word[1..])
     }
 
     /// Notes one flag. An error in the inner result is remembered while parsing goes on.
     #[inline]
-    fn note(&mut self, word: &[u8]) -> Result<Result<(), &'static [u8]>, &'static [u8]> {
-        let (letter, argument) = (word[0], &word[1..]);
+    fn note(&mut self, word: &'a [u8]) -> Result<Result<(), &'static [u8]>, &'static [u8]> {
+        let Some((&letter, argument)) = word.split_first() else {
+            return Err(line::META_INVALID_FLAG);
+        };
         if !letter.is_ascii_alphabetic() {
             return Err(line::META_INVALID_FLAG);
         }
@@ -166,7 +172,15 @@ impl<'a> Meta<'a> {
         self.letters |= 1 << (letter - b'A');
         let error = match letter {
             b'c' | b'f' | b'h' | b'k' | b'l' | b'q' | b's' | b't' | b'u' | b'v' | b'x' => None,
-            b'I' | b'L' | b'M' | b'O' | b'P' => None,
+            b'I' | b'L' | b'P' => None,
+            b'M' => {
+                self.mode = argument.first().copied().unwrap_or(b' ');
+                None
+            }
+            b'O' => {
+                self.opaque = word;
+                None
+            }
             b'b' => self.base64_error(),
             b'C' | b'E' => number::u64_token(argument).is_none().then_some(line::META_BAD_TOKEN),
             b'N' | b'R' | b'T' => {
@@ -187,17 +201,23 @@ impl<'a> Meta<'a> {
 }
 
 impl Parser {
-    /// The step for a line that starts with `m`, any byte, and a space.
+    /// The step for a line that starts with `m`, any byte, and a space. Lines without mistakes are
+    /// parsed in one pass; the general way tells what the mistake is.
     #[inline(never)]
     pub(super) fn meta_line<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
-        let is_known = matches!(input[1], b'n' | b'g' | b's' | b'd' | b'a' | b'e');
-        match memchr::memchr(b'\n', input).filter(|_| is_known) {
-            Some(end) => {
-                let line = input[..end].strip_suffix(b"\r").unwrap_or(&input[..end]);
-                self.meta(input, line, end + 1)
+        let Some((meta, value_bytes, consumed)) = short(input) else { return self.line(input) };
+        let request = match input[1] {
+            b'g' => Request::MetaGet(meta),
+            b'd' => Request::MetaDelete(meta),
+            b'a' if is_arithmetic_mode(meta.mode) => Request::MetaArithmetic(meta),
+            b's' if is_store_mode(meta.mode) => {
+                return with_data(self, input, consumed, value_bytes, false, |value| {
+                    Request::MetaSet(meta, value)
+                });
             }
-            None => self.line(input),
-        }
+            _ => return self.line(input),
+        };
+        Step::Request { request, consumed }
     }
 
     /// The step for a meta command. `line` comes without its end, and `consumed` with it.
@@ -230,9 +250,8 @@ impl Parser {
         let Some(value_bytes) = number::value_bytes_token(value_bytes) else {
             return reject(line::BAD_FORMAT, false, consumed);
         };
-        let meta = parse(key, text, 3).and_then(|meta| match meta.mode() {
-            0 | b'E' | b'A' | b'P' | b'R' | b'S' => short_opaque(meta),
-            _ => Err(line::META_MODE_SET),
+        let meta = parse(key, text, 3).and_then(|meta| {
+            if is_store_mode(meta.mode) { short_opaque(meta) } else { Err(line::META_MODE_SET) }
         });
         match meta {
             Ok(meta) => with_data(self, input, consumed, value_bytes, false, |value| {
@@ -246,6 +265,36 @@ impl Parser {
             }
         }
     }
+}
+
+/// A command without mistakes at the start of `input`: with the length of its value, if it is a
+/// store, and the bytes of its line. `None` for every doubt.
+#[inline(always)]
+fn short(input: &[u8]) -> Option<(Meta<'_>, usize, usize)> {
+    let start = "mg ".len();
+    let end = scan::blank_or_control(input, start);
+    let mut meta = Meta::new(Key::new(&input[start..end])?, &[]);
+    let (value_bytes, text_start, mut flags_left) = if input[1] == b's' {
+        let (value_bytes, end) = spaced_digits(input, end, VALUE_DIGITS_MAX)?;
+        (value_bytes as usize, end, WORDS_MAX - 3)
+    } else {
+        (0, end, WORDS_MAX - 2)
+    };
+    let mut at = text_start;
+    loop {
+        match input.get(at..)? {
+            [b' ', ..] => at += 1,
+            [b'\r', b'\n', ..] => break,
+            _ => {
+                let end = scan::blank_or_control(input, at);
+                meta.note(&input[at..end]).ok()?.ok()?;
+                flags_left = flags_left.checked_sub(1)?;
+                at = end;
+            }
+        }
+    }
+    meta.text = &input[text_start..at];
+    short_opaque(meta).ok().map(|meta| (meta, value_bytes, at + 2))
 }
 
 type Parsed<'a> = Result<Meta<'a>, &'static [u8]>;
@@ -269,7 +318,7 @@ fn parse<'a>(key: &'a [u8], text: &'a [u8], words_before: usize) -> Parsed<'a> {
 
 fn flags<'a>(key: &'a [u8], text: &'a [u8], words_before: usize) -> Parsed<'a> {
     let key_written = Key::new(key).ok_or(line::BAD_FORMAT)?;
-    let mut meta = Meta { key_written, text, letters: 0 };
+    let mut meta = Meta::new(key_written, text);
     let flags_max = WORDS_MAX - words_before;
     if text.len() > 2 * flags_max && words(text).nth(flags_max).is_some() {
         return Err(line::META_TOO_MANY_FLAGS);
@@ -303,16 +352,21 @@ fn arithmetic<'a>(key: &'a [u8], text: &'a [u8]) -> Parsed<'a> {
         let flags_are_wrong = !key.is_empty() && letters_legal(text, 2);
         if flags_are_wrong { line::META_ARITHMETIC_FLAG } else { error }
     })?;
-    match meta.mode() {
-        0 | b'I' | b'+' | b'D' | b'-' => short_opaque(meta),
-        _ => Err(line::META_MODE_ARITHMETIC),
-    }
+    if is_arithmetic_mode(meta.mode) { short_opaque(meta) } else { Err(line::META_MODE_ARITHMETIC) }
+}
+
+fn is_store_mode(mode: u8) -> bool {
+    matches!(mode, 0 | b'E' | b'A' | b'P' | b'R' | b'S')
+}
+
+fn is_arithmetic_mode(mode: u8) -> bool {
+    matches!(mode, 0 | b'I' | b'+' | b'D' | b'-')
 }
 
 /// `me <key> [b]`: the reference sees `b` only when one more word follows.
 fn debug<'a>(key: &'a [u8], text: &'a [u8]) -> Parsed<'a> {
     let key = Key::new(key).filter(|_| letters_legal(text, 2)).ok_or(line::BAD_FORMAT)?;
-    let mut meta = Meta { key_written: key, text: &[], letters: 0 };
+    let mut meta = Meta::new(key, &[]);
     let mut words = words(text);
     if words.next() == Some(b"b") && words.next().is_some() {
         if meta.base64_error().is_some() {
@@ -334,18 +388,7 @@ fn letters_legal(text: &[u8], words_before: usize) -> bool {
 /// The words of a text, none of them empty.
 #[inline]
 fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        // Flags are a few bytes long: a plain loop is the fastest search.
-        while *text.get(at)? == b' ' {
-            at += 1;
-        }
-        let start = at;
-        while text.get(at).is_some_and(|byte| *byte != b' ') {
-            at += 1;
-        }
-        Some(&text[start..at])
-    })
+    text.split(|byte| *byte == b' ').filter(|word| !word.is_empty())
 }
 
 /// The first word, empty if there is none, and what follows it.

@@ -15,3 +15,4 @@
 pub mod check;
 pub mod host;
 pub mod size;
+pub mod sweep;

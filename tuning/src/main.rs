@@ -25,12 +25,15 @@ enum Command {
     Check(commands::check::CheckArgs),
     /// Tell how much memory a data set takes, and which flags and cores to start with.
     Size(commands::size::SizeArgs),
+    /// Run the server over lists of flags under a load, and recommend the smallest that is enough.
+    Sweep(commands::sweep::SweepArgs),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Check(args) => commands::check::run(&args),
         Command::Size(args) => commands::size::run(&args),
+        Command::Sweep(args) => commands::sweep::run(&args),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

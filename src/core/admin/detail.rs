@@ -113,7 +113,10 @@ mod tests {
         detail.count(1, b"no prefix", get);
         detail.count(0, b":x", Uses { deletes: 1, ..Uses::default() });
         let dump = String::from_utf8(detail.dump()).expect("text");
-        assert_eq!(dump, "PREFIX  get 0 hit 0 set 0 del 1\r\nPREFIX user get 2 hit 2 set 0 del 0\r\n");
+        assert_eq!(
+            dump,
+            "PREFIX  get 0 hit 0 set 0 del 1\r\nPREFIX user get 2 hit 2 set 0 del 0\r\n"
+        );
         detail.clear();
         assert_eq!(detail.dump(), b"");
     }

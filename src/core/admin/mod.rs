@@ -37,9 +37,9 @@ use accepting::Accepting;
 use crawls::Crawls;
 use detail::Detail;
 use live::Live;
-use registry::Registry;
 
 pub(super) use listing::Form;
+pub(super) use registry::Registry;
 
 /// The answer to `version`. Clients read the number; the name behind it says who answers.
 const VERSION: &[u8] = b"VERSION 1.6.45 ringcached\r\n";
@@ -98,9 +98,7 @@ impl State {
             Admin::FlushAll { delay, noreply } => (self.flush_all(delay), noreply),
             Admin::Verbosity { level, noreply } => (self.set_verbosity(level), noreply),
             Admin::Shutdown { graceful, noreply } => (self.shut_down(id, graceful), noreply),
-            Admin::CacheMemlimit { megabytes, noreply } => {
-                (self.limit_memory(megabytes), noreply)
-            }
+            Admin::CacheMemlimit { megabytes, noreply } => (self.limit_memory(megabytes), noreply),
             Admin::SlabsReassign { classes, noreply } => (self.reassign(classes), noreply),
             Admin::SlabsAutomove { setting, noreply } => (self.automove(setting), noreply),
             Admin::Lru { setting, noreply } => (self.tune_lru(setting), noreply),

@@ -191,6 +191,8 @@ fn random_flags_never_panic() {
         line.extend_from_slice(b"\r\nxx\r\n");
         let log = text(&line);
         assert!(!log.is_empty(), "{}", line.escape_ascii());
+        // The short way and the general way agree.
+        assert_eq!(text_parser().next(&line), text_parser().line(&line));
         let mut scratch = [0; KEY_BYTES_MAX];
         if let Step::Request { request: Request::MetaGet(meta), .. } = text_parser().next(&line) {
             assert!(meta.order().count() <= 18);

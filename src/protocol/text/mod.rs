@@ -172,7 +172,7 @@ fn get_one(key: Key<'_>, with_cas: bool, consumed: usize) -> Step<'_> {
 /// One space and one to `digits_max` digits from `at` on: the number and where it ends. At most
 /// 19 digits fit the number.
 #[inline(always)]
-fn spaced_digits(input: &[u8], at: usize, digits_max: usize) -> Option<(u64, usize)> {
+pub(super) fn spaced_digits(input: &[u8], at: usize, digits_max: usize) -> Option<(u64, usize)> {
     let (space, digits) = input.get(at..)?.split_first()?;
     if *space != b' ' {
         return None;

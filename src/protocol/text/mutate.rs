@@ -11,8 +11,15 @@ use crate::protocol::parser::{Step, reject};
 use crate::protocol::reply::line;
 use crate::protocol::request::{Arithmetic, Delete, Request, Touch};
 
-/// `delete <key>`.
+/// Words of the longest `delete` that any client was ever told to send: `delete <key> 0 noreply`.
+const DELETE_WORDS_MAX: usize = 4;
+
+/// `delete <key>`. A line with more words is an error, as in memcached 1.6.18 and as
+/// libmemcached's conformance test wants it; 1.6.45 ignores them.
 pub(super) fn delete<'a>(tokens: &Tokens<'a>, consumed: usize) -> Step<'a> {
+    if tokens.len() > DELETE_WORDS_MAX {
+        return reject(line::ERROR, tokens.noreply(), consumed);
+    }
     one_key(tokens, 2, consumed, |key, noreply| Ok(Request::Delete(Delete { key, noreply })))
 }
 

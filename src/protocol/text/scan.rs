@@ -33,6 +33,10 @@ pub(crate) fn digits(word: u64) -> Option<(u64, usize)> {
     if length == 0 || length == 8 {
         return None;
     }
+    if length == 1 {
+        // Flags and expiry times are 0 more often than not.
+        return Some((values & 0xff, 1));
+    }
     let values = values << (64 - 8 * length);
     let pairs = (values.wrapping_mul(10) + (values >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;

@@ -1,2 +1,92 @@
-//! A load generator.
-fn main() {}
+//! The server's binary: flags, configuration, the machine, the server, an exit code.
+//!
+//! The order below is the order of start-up. Limits can be raised only before privileges are
+//! dropped; io_uring must be probed as the user that will serve; the fork of `-d` must come before
+//! any thread; and nothing is bound before all of that has passed, so that a server that cannot run
+//! never holds a port.
+
+use std::env;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ringcached::config::{Asked, Budget, Config, Failure, Flags, Host, Note};
+use ringcached::os::{affinity, daemon, facts::HostFacts, privileges, probe, rlimits, signals};
+use ringcached::server;
+
+const LICENSE: &str = include_str!("../LICENSE");
+
+fn main() -> ExitCode {
+    signals::ignore_sigpipe();
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say(&failure.message);
+            daemon::failed(failure.code);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn start() -> Result<(), Failure> {
+    let flags = match Flags::parse(env::args_os())? {
+        Asked::Run(flags) => flags,
+        Asked::Print(text) => return print(&text),
+    };
+    if flags.license {
+        return print(LICENSE);
+    }
+    if flags.check {
+        return check();
+    }
+    let mut config = Config::new(&flags, &host())?;
+    rlimits::raise(&mut config)?;
+    privileges::drop_to_user(&mut config)?;
+    probe::io_uring()?;
+    if config.daemonize {
+        daemon::detach()?;
+    }
+    rlimits::lock_memory(&mut config);
+    tell(&config);
+    server::run(config)
+}
+
+/// `--check`: the facts on stdout whatever the outcome, the reason of a failure on stderr.
+fn check() -> Result<(), Failure> {
+    let outcome = probe::io_uring();
+    let word = if outcome.is_ok() { "usable" } else { "not usable" };
+    print(&format!("io_uring      {word}\n{}\n", HostFacts::read()))?;
+    outcome
+}
+
+fn host() -> Host {
+    Host {
+        cpus: affinity::allowed(),
+        port_file: env::var_os("MEMCACHED_PORT_FILENAME")
+            .filter(|name| !name.is_empty())
+            .map(PathBuf::from),
+    }
+}
+
+/// Prints what differs from what was asked for, and at `-v` what is worth knowing.
+fn tell(config: &Config) {
+    for note in &config.notes {
+        match note {
+            Note::Warning(text) => say(&format!("warning: {text}")),
+            Note::Verbose(text) if config.verbosity > 0 => say(text),
+            Note::Verbose(_) => {}
+        }
+    }
+    if config.verbosity > 0 {
+        say(&Budget::new(config).to_string());
+    }
+}
+
+/// One line on stderr. A closed stderr is no reason to fail.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "ringcached: {text}");
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::os("standard output", error))
+}

@@ -1,0 +1,215 @@
+//! Runs servers in turn under one load, interleaved, and tells medians and ratios with their spread.
+//!
+//! A B A B ... instead of A A ... B B: whatever drifts on the host (clock speed, neighbours) drifts over
+//! all servers alike. A ratio is taken round by round, between runs that were neighbours in time, and the
+//! median of these is told with the lowest and highest.
+
+use serde::Serialize;
+
+use crate::engine::{self, Phase, RunError, Silent};
+use crate::measure::cpu::{CpuTime, listener};
+use crate::plan::{Plan, Server};
+use crate::report::summary::Summary;
+use crate::report::table::number;
+
+/// A server to compare, and its process if it runs on this host.
+#[derive(Clone, Debug)]
+pub struct Contender {
+    /// The server.
+    pub server: Server,
+    /// Its process.
+    pub pid: Option<u32>,
+}
+
+/// The median of several runs, with the extremes.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Spread {
+    /// The middle one.
+    pub median: f64,
+    /// The lowest.
+    pub low: f64,
+    /// The highest.
+    pub high: f64,
+}
+
+impl Spread {
+    /// Of one or more values.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let (low, high) = (*values.first()?, *values.last()?);
+        let middle = values.len() / 2;
+        let median = if values.len() % 2 == 1 {
+            values[middle]
+        } else {
+            f64::midpoint(values[middle - 1], values[middle])
+        };
+        Some(Self { median, low, high })
+    }
+}
+
+/// What is told about one server.
+#[derive(Clone, Debug, Serialize)]
+pub struct Standing {
+    /// Its address.
+    pub server: String,
+    /// Keys a second.
+    pub keys_per_s: Option<Spread>,
+    /// Requests a second.
+    pub rate: Option<Spread>,
+    /// Response time in microseconds.
+    pub p50_us: Option<Spread>,
+    /// Likewise.
+    pub p99_us: Option<Spread>,
+    /// Likewise.
+    pub p99_9_us: Option<Spread>,
+    /// CPU time of the server per key, in microseconds.
+    pub server_cpu_us_per_key: Option<Spread>,
+    /// Of it in user mode.
+    pub server_user_us_per_request: Option<Spread>,
+    /// CPU time of the client per key, in microseconds.
+    pub client_cpu_us_per_key: Option<Spread>,
+    /// This server's rate over the first one's.
+    pub rate_ratio: Option<Spread>,
+    /// This server's CPU time per key over the first one's.
+    pub server_cpu_ratio: Option<Spread>,
+    /// Errors in all its runs.
+    pub errors: u64,
+    /// Every run, in order.
+    pub runs: Vec<Summary>,
+}
+
+/// Runs the comparison: `rounds` runs of each server, interleaved.
+pub fn compare(
+    plan: &Plan,
+    contenders: &[Contender],
+    rounds: usize,
+    preload: bool,
+    mut progress: impl FnMut(usize, &Contender, &Summary),
+) -> Result<Vec<Standing>, RunError> {
+    let plans: Vec<_> = contenders
+        .iter()
+        .map(|contender| Plan { servers: vec![contender.server.clone()], ..plan.clone() })
+        .collect();
+    if preload {
+        for plan in &plans {
+            engine::run(plan, Phase::Preload, &mut Silent)?;
+        }
+    }
+    let mut runs: Vec<Vec<Summary>> = vec![Vec::new(); contenders.len()];
+    for round in 0..rounds {
+        for (index, contender) in contenders.iter().enumerate() {
+            let summary = measured(&plans[index], contender.pid)?;
+            progress(round, contender, &summary);
+            runs[index].push(summary);
+        }
+    }
+    Ok(standings(contenders, runs))
+}
+
+/// One run, with the server's CPU time around it.
+fn measured(plan: &Plan, pid: Option<u32>) -> Result<Summary, RunError> {
+    let cpu = || pid.and_then(|pid| CpuTime::of_process(pid).ok());
+    let before = cpu();
+    let outcome = engine::run(plan, Phase::Measure, &mut Silent)?;
+    let server = cpu().zip(before).map(|(after, before)| after.since(before));
+    Ok(Summary::new(plan, &outcome, server))
+}
+
+fn standings(contenders: &[Contender], runs: Vec<Vec<Summary>>) -> Vec<Standing> {
+    let base = runs[0].clone();
+    let standing = |(contender, runs): (&Contender, Vec<Summary>)| {
+        let spread =
+            |value: &dyn Fn(&Summary) -> Option<f64>| Spread::of(runs.iter().filter_map(value));
+        let ratio = |value: &dyn Fn(&Summary) -> Option<f64>| {
+            Spread::of(runs.iter().zip(&base).filter_map(|(a, b)| Some(value(a)? / value(b)?)))
+        };
+        let server_cpu = |s: &Summary| s.server_cpu.map(|cpu| cpu.us_per_key);
+        Standing {
+            server: contender.server.target.to_string(),
+            keys_per_s: spread(&|s| Some(s.keys_per_s)),
+            rate: spread(&|s| Some(s.rate_achieved)),
+            p50_us: spread(&|s| Some(s.response_us.p50)),
+            p99_us: spread(&|s| Some(s.response_us.p99)),
+            p99_9_us: spread(&|s| Some(s.response_us.p99_9)),
+            server_cpu_us_per_key: spread(&server_cpu),
+            server_user_us_per_request: spread(&|s| {
+                s.server_cpu.map(|cpu| cpu.user_us_per_request)
+            }),
+            client_cpu_us_per_key: spread(&|s| Some(s.client.cpu.us_per_key)),
+            rate_ratio: ratio(&|s| Some(s.rate_achieved)),
+            server_cpu_ratio: ratio(&server_cpu),
+            errors: runs.iter().flat_map(|run| run.errors.values()).sum(),
+            runs,
+        }
+    };
+    contenders.iter().zip(runs).map(standing).collect()
+}
+
+/// The process of a server on this host.
+pub fn process_of(server: &Server) -> Option<u32> {
+    match &server.target {
+        crate::net::target::Target::Inet(address) if address.ip().is_loopback() => {
+            listener(address.port())
+        }
+        _ => None,
+    }
+}
+
+/// The comparison as a table, medians with the extremes in brackets.
+pub fn render(standings: &[Standing]) -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "{:<22}{:>30}{:>24}{:>21}{:>26}{:>9}{:>9}{:>20}{:>20}",
+        "server",
+        "keys/s",
+        "server CPU us/key",
+        "user us/request",
+        "p50 / p99 / p99.9 us",
+        "client us",
+        "errors",
+        "rate ratio",
+        "CPU ratio"
+    );
+    for standing in standings {
+        let spread = |spread: Option<Spread>, digits: usize| match spread {
+            Some(Spread { median, low, high }) => {
+                format!("{median:.digits$} ({low:.digits$}-{high:.digits$})")
+            }
+            None => "-".into(),
+        };
+        let median = |spread: Option<Spread>| spread.map_or(0.0, |spread| spread.median);
+        let rate = standing.keys_per_s.map_or_else(String::new, |rate| {
+            format!("{} ({}-{})", number(rate.median), number(rate.low), number(rate.high))
+        });
+        let tails = [standing.p50_us, standing.p99_us, standing.p99_9_us].map(median);
+        let _ = writeln!(
+            out,
+            "{:<22}{rate:>30}{:>24}{:>21}{:>26}{:>9.3}{:>9}{:>20}{:>20}",
+            standing.server,
+            spread(standing.server_cpu_us_per_key, 3),
+            spread(standing.server_user_us_per_request, 2),
+            format!("{:.0} / {:.0} / {:.0}", tails[0], tails[1], tails[2]),
+            median(standing.client_cpu_us_per_key),
+            standing.errors,
+            spread(standing.rate_ratio, 3),
+            spread(standing.server_cpu_ratio, 3),
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_has_a_median_and_extremes() {
+        let spread = Spread::of([3.0, 1.0, 2.0]).expect("values");
+        assert_eq!((spread.median, spread.low, spread.high), (2.0, 1.0, 3.0));
+        assert_eq!(Spread::of([1.0, 2.0]).expect("values").median, 1.5);
+        assert!(Spread::of([]).is_none());
+    }
+}

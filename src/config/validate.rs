@@ -1,0 +1,275 @@
+//! From flags to `Config`: what must hold between values, and the defaults.
+//!
+//! A value that is wrong together with another one is refused with one line; a value that can be
+//! lowered to what works is lowered, and a note says so. Nothing here touches the process or the
+//! machine (names after `-l` are looked up, nothing else), so every rule has a test below that
+//! needs no set-up.
+
+use std::path::{Path, PathBuf};
+
+use super::exit::Failure;
+use super::flags::Flags;
+use super::limits;
+use super::listen;
+use super::settings::{Binding, Config, Host, ListenAddress, Note};
+use super::suboptions::{self, Extended};
+use super::values::{Port, size_text};
+
+impl Config {
+    /// Checks `flags` as a whole and fills in the defaults.
+    ///
+    /// # Errors
+    /// A [`Failure`] of one line with exit code 64.
+    pub fn new(flags: &Flags, host: &Host) -> Result<Self, Failure> {
+        assert!(!host.cpus.is_empty(), "a process runs on at least one CPU");
+        refuse_unavailable(flags)?;
+        let mut extended = suboptions::read(&flags.extended)?;
+        check_lru(&extended)?;
+        let mut notes = std::mem::take(&mut extended.notes);
+
+        let network = network(flags, &mut notes)?;
+        let memory = memory(flags, &extended)?;
+        let threads = threads(flags, host, &memory, &mut notes);
+        let cpus = host.cpus.iter().copied().cycle().take(threads).collect();
+        note_differences(flags, threads, &mut notes);
+
+        Ok(Self {
+            tcp_port: network.tcp_port,
+            listen: network.listen,
+            listen_text: (!flags.listen.is_empty()).then(|| flags.listen.join(",")),
+            unix_path: network.unix_path,
+            unix_mask: flags.unix_mask.unwrap_or(limits::UNIX_MASK_DEFAULT),
+            backlog: flags.listen_backlog.unwrap_or(limits::BACKLOG_DEFAULT),
+            udp_port: None,
+            socket_mark: 0,
+            threads,
+            cpus,
+            memory_bytes: memory.bytes,
+            item_bytes_max: memory.item_bytes_max,
+            chunk_bytes_min: flags.slab_min_size.unwrap_or(limits::CHUNK_BYTES_MIN_DEFAULT),
+            growth_factor: flags.slab_growth_factor.unwrap_or(limits::GROWTH_FACTOR_DEFAULT),
+            slab_chunk_bytes_max: memory.chunk_bytes_max,
+            evict: !flags.disable_evictions,
+            cas: !flags.disable_cas,
+            large_pages: flags.enable_largepages,
+            lock_memory: flags.lock_memory,
+            hash_power: extended.hash_power,
+            index_grows: extended.index_grows,
+            hash_algorithm: "xxh3",
+            lru: extended.lru,
+            slab_reassign: extended.slab_reassign,
+            slab_automove: extended.slab_automove,
+            slab_automove_ratio: extended.slab_automove_ratio,
+            slab_automove_window: extended.slab_automove_window,
+            crawler: extended.crawler,
+            tail_repair_time_s: extended.tail_repair_time_s,
+            track_sizes: extended.track_sizes,
+            memory_file: None,
+            connections_max: flags.conn_limit.unwrap_or(limits::CONNECTIONS_DEFAULT),
+            maxconns_fast: extended.maxconns_fast,
+            idle_timeout_s: extended.idle_timeout_s,
+            requests_per_event: flags
+                .max_reqs_per_event
+                .unwrap_or(limits::REQUESTS_PER_EVENT_DEFAULT),
+            read_buffer_bytes_limit: extended.read_buffer_mb_limit as usize * limits::MIB,
+            protocol: flags.protocol.unwrap_or(Binding::Auto),
+            shutdown_enabled: flags.enable_shutdown,
+            flush_enabled: !flags.disable_flush_all,
+            dump_enabled: !flags.disable_dumping,
+            watch_enabled: !flags.disable_watch,
+            sasl: false,
+            auth_file: None,
+            verbosity: flags.verbose,
+            prefix_delimiter: flags.delimiter.unwrap_or(b':'),
+            detail_enabled: flags.delimiter.is_some(),
+            watcher_logbuf_bytes: extended.watcher_logbuf_kb as usize * limits::KIB,
+            worker_logbuf_bytes: extended.worker_logbuf_kb as usize * limits::KIB,
+            napi_ids: flags.napi_ids.unwrap_or(0),
+            daemonize: flags.daemon,
+            pid_file: flags.pidfile.as_deref().map(absolute).transpose()?,
+            user: flags.user.clone(),
+            core_dumps: flags.enable_coredumps,
+            port_file: host.port_file.as_deref().map(absolute).transpose()?,
+            notes,
+        })
+    }
+}
+
+/// Whether a flag asks for more than there is.
+type Given = fn(&Flags) -> bool;
+
+/// Flags that are known but not served yet. To serve one is to delete its row and fill its field.
+pub(super) const UNAVAILABLE: &[(Given, &str)] = &[
+    (|f| f.udp_port.is_some_and(|port| port != Port::Off), "-U (UDP)"),
+    (|f| f.protocol == Some(Binding::Binary), "-B binary (the binary protocol)"),
+    (|f| f.enable_sasl, "-S (SASL)"),
+    (|f| f.auth_file.is_some(), "-Y (authentication)"),
+    (|f| f.enable_ssl, "-Z (TLS)"),
+    (|f| f.memory_file.is_some(), "-e (warm restart)"),
+    (|f| f.disable_dumping, "-X (refusing dumps)"),
+    (|f| f.disable_watch, "-W (refusing watch)"),
+    (|f| f.delimiter.is_some(), "-D (statistics by prefix)"),
+    (|f| f.napi_ids.is_some_and(|n| n > 0), "-N (NAPI ids)"),
+];
+
+fn refuse_unavailable(flags: &Flags) -> Result<(), Failure> {
+    match UNAVAILABLE.iter().find(|(given, _)| given(flags)) {
+        Some((_, what)) => Err(Failure::usage(format!("{what} is not available yet"))),
+        None => Ok(()),
+    }
+}
+
+fn check_lru(extended: &Extended) -> Result<(), Failure> {
+    let lru = &extended.lru;
+    if lru.hot_pct + lru.warm_pct > limits::LRU_PCT_SUM_MOST {
+        return Err(Failure::usage(format!(
+            "-o hot_lru_pct={} and warm_lru_pct={}: together they may be at most {}",
+            lru.hot_pct,
+            lru.warm_pct,
+            limits::LRU_PCT_SUM_MOST
+        )));
+    }
+    if lru.temporary_ttl.is_some() && !lru.segmented {
+        return Err(Failure::usage("-o temporary_ttl: it needs lru_maintainer"));
+    }
+    Ok(())
+}
+
+struct Network {
+    tcp_port: Option<u16>,
+    listen: Vec<ListenAddress>,
+    unix_path: Option<PathBuf>,
+}
+
+fn network(flags: &Flags, notes: &mut Vec<Note>) -> Result<Network, Failure> {
+    if let Some(path) = &flags.unix_socket {
+        if !flags.listen.is_empty() || flags.port.is_some() {
+            notes.push(Note::Verbose("-s turns the network off: -l and -p are not used".into()));
+        }
+        let unix_path = Some(unix_path(path)?);
+        return Ok(Network { tcp_port: None, listen: Vec::new(), unix_path });
+    }
+    let port = match flags.port {
+        None => limits::TCP_PORT_DEFAULT,
+        Some(Port::Fixed(port)) => port,
+        Some(Port::Any) => 0,
+        Some(Port::Off) => {
+            return Err(Failure::usage("-p 0 turns TCP off and there is no -s: nothing to serve"));
+        }
+    };
+    let listen = listen::addresses(&flags.listen, port)?;
+    Ok(Network { tcp_port: Some(port), listen, unix_path: None })
+}
+
+fn unix_path(path: &Path) -> Result<PathBuf, Failure> {
+    let path = absolute(path)?;
+    let bytes = path.as_os_str().len();
+    if bytes > limits::UNIX_PATH_BYTES_MAX {
+        return Err(Failure::usage(format!(
+            "--unix-socket: the absolute path has {bytes} bytes; allowed are {}",
+            limits::UNIX_PATH_BYTES_MAX
+        )));
+    }
+    Ok(path)
+}
+
+struct Memory {
+    bytes: usize,
+    item_bytes_max: usize,
+    chunk_bytes_max: usize,
+}
+
+impl Memory {
+    /// Least part of `-m` that each core must get, so that its shard holds the largest item.
+    fn shard_bytes_least(&self) -> usize {
+        limits::SHARD_BYTES_MIN.max(self.item_bytes_max * limits::SHARD_PARTS_PER_ITEM)
+    }
+}
+
+fn memory(flags: &Flags, extended: &Extended) -> Result<Memory, Failure> {
+    let bytes = match flags.memory_limit {
+        Some(mb) => mb as usize * limits::MIB,
+        None => limits::MEMORY_BYTES_DEFAULT,
+    };
+    let item_bytes_max = flags.max_item_size.unwrap_or(limits::ITEM_BYTES_MAX_DEFAULT);
+    if item_bytes_max > bytes / limits::SHARD_PARTS_PER_ITEM {
+        return Err(Failure::usage(format!(
+            "-m {} MB is too little for items of {} (-I): it must be twice that or more",
+            bytes / limits::MIB,
+            size_text(item_bytes_max)
+        )));
+    }
+    let chunk_bytes_max = chunk_bytes_max(extended, item_bytes_max)?;
+    Ok(Memory { bytes, item_bytes_max, chunk_bytes_max })
+}
+
+fn chunk_bytes_max(extended: &Extended, item_bytes_max: usize) -> Result<usize, Failure> {
+    let page = limits::SLAB_PAGE_BYTES;
+    if !extended.chunked_items {
+        return Ok(item_bytes_max.next_power_of_two().min(page));
+    }
+    let Some(kb) = extended.slab_chunk_kb_max else {
+        return Ok(limits::SLAB_CHUNK_BYTES_MAX_DEFAULT);
+    };
+    let bytes = kb as usize * limits::KIB;
+    if !page.is_multiple_of(bytes) {
+        return Err(Failure::usage(format!(
+            "-o slab_chunk_max={kb}: it must divide a page of {} KB without rest",
+            page / limits::KIB
+        )));
+    }
+    Ok(bytes)
+}
+
+/// The number of cores: what was asked for, or every CPU allowed, but no more than `-m` has shares
+/// for.
+fn threads(flags: &Flags, host: &Host, memory: &Memory, notes: &mut Vec<Note>) -> usize {
+    let asked = flags.threads.unwrap_or_else(|| host.cpus.len().min(limits::THREADS_MAX));
+    let affordable = (memory.bytes / memory.shard_bytes_least()).max(1);
+    let threads = asked.min(affordable);
+    if threads < asked {
+        let text = format!(
+            "-t {asked} lowered to {threads}: each core needs {} of -m",
+            size_text(memory.shard_bytes_least())
+        );
+        notes.push(match flags.threads {
+            Some(_) => Note::Warning(text),
+            None => Note::Verbose(text),
+        });
+    }
+    if threads > host.cpus.len() {
+        notes.push(Note::Warning(format!(
+            "-t {threads} is more than the {} CPUs that this process may run on",
+            host.cpus.len()
+        )));
+    }
+    if threads > limits::THREADS_USUAL_MAX {
+        notes.push(Note::Warning(format!("-t {threads} is an unusually high number of cores")));
+    }
+    threads
+}
+
+/// The two defaults that are not memcached's.
+fn note_differences(flags: &Flags, threads: usize, notes: &mut Vec<Note>) {
+    let loopback = flags.listen.is_empty() && flags.unix_socket.is_none();
+    let mut parts = Vec::new();
+    if loopback {
+        parts.push("listening on 127.0.0.1 and ::1 only (-l not given)".to_owned());
+    }
+    if flags.threads.is_none() {
+        parts.push(format!("{threads} core(s), the CPUs allowed (-t not given)"));
+    }
+    if !parts.is_empty() {
+        notes.push(Note::Verbose(format!("unlike memcached: {}", parts.join("; "))));
+    }
+}
+
+/// A path that still holds after the daemon has changed its directory.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path)
+        .map_err(|error| Failure::usage(format!("path \"{}\": {error}", path.display())))
+}
+
+#[cfg(test)]
+#[path = "validate_tests.rs"]
+mod tests;

@@ -1,0 +1,116 @@
+//! A client: a connection with its buffers.
+//!
+//! An idle client has none: input memory, message and pins come when bytes come and go when
+//! they are done with. That is what keeps an idle connection within a few hundred bytes.
+
+use std::os::fd::RawFd;
+
+use super::upload::Upload;
+use crate::conn::{Connection, Input};
+use crate::protocol::Parser;
+use crate::ring::{BlockPool, Message};
+use crate::shard::Pinned;
+
+/// A pinned value and the shard that it goes back to.
+pub(super) struct Pin {
+    pub(super) shard: usize,
+    pub(super) value: Pinned,
+}
+
+/// One connection and all that belongs to it.
+pub(super) struct Client {
+    pub(super) conn: Connection,
+    /// The front of a request whose rest is to come.
+    pub(super) input: Input,
+    /// A large value on its way into the arena.
+    pub(super) upload: Option<Box<Upload>>,
+    /// Replies that gather for the next send.
+    output: Option<Box<Message>>,
+    /// The message of a send that the socket took in part.
+    partly_sent: Option<Box<Message>>,
+    /// Values that `output` refers to.
+    pins: Vec<Pin>,
+    /// Values that the message in flight refers to.
+    pins_in_flight: Vec<Pin>,
+    /// The client stands in this turn's list of those to plan for.
+    pub(super) listed: bool,
+    /// When bytes came last, on the cache's clock.
+    pub(super) active_at: u32,
+}
+
+impl Client {
+    pub(super) fn new(fd: RawFd, parser: Parser, now: u32) -> Self {
+        Self {
+            conn: Connection::new(fd, parser),
+            input: Input::default(),
+            upload: None,
+            output: None,
+            partly_sent: None,
+            pins: Vec::new(),
+            pins_in_flight: Vec::new(),
+            listed: false,
+            active_at: now,
+        }
+    }
+
+    /// Adds reply text.
+    #[inline]
+    pub(super) fn reply(&mut self, text: &[u8], pool: &mut BlockPool) {
+        if text.is_empty() || !self.conn.may_send() {
+            return;
+        }
+        let output = self.output.get_or_insert_with(|| pool.take_message());
+        output.append(text, pool);
+        self.conn.output_ready();
+    }
+
+    /// Adds a value that stays where it is. A client that can't be sent to gives it back.
+    pub(super) fn reply_pinned(&mut self, pin: Pin, pool: &mut BlockPool) -> Option<Pin> {
+        if !self.conn.may_send() {
+            return Some(pin);
+        }
+        let output = self.output.get_or_insert_with(|| pool.take_message());
+        for piece in pin.value.pieces() {
+            output.append_in_place(piece);
+        }
+        self.pins.push(pin);
+        self.conn.output_ready();
+        None
+    }
+
+    /// Bytes that wait to be sent, those in flight not counted.
+    pub(super) fn output_bytes(&self) -> usize {
+        self.output.as_ref().map_or(0, |output| output.left())
+    }
+
+    /// The message to send now.
+    pub(super) fn take_output(&mut self) -> Option<Box<Message>> {
+        if let Some(message) = self.partly_sent.take() {
+            return Some(message);
+        }
+        std::mem::swap(&mut self.pins, &mut self.pins_in_flight);
+        self.output.take()
+    }
+
+    /// Whether output waits.
+    pub(super) fn has_output(&self) -> bool {
+        self.output.is_some() || self.partly_sent.is_some()
+    }
+
+    /// Keeps a message that was sent in part; it goes before what was added since.
+    pub(super) fn put_back(&mut self, message: Box<Message>) {
+        self.partly_sent = Some(message);
+    }
+
+    /// Pins of the message that has just been sent whole.
+    pub(super) fn take_pins_in_flight(&mut self) -> Vec<Pin> {
+        std::mem::take(&mut self.pins_in_flight)
+    }
+
+    /// All that must be given back when the client is gone.
+    pub(super) fn take_leftovers(&mut self) -> ([Option<Box<Message>>; 2], Vec<Pin>) {
+        let mut pins = std::mem::take(&mut self.pins);
+        pins.append(&mut self.pins_in_flight);
+        ([self.output.take(), self.partly_sent.take()], pins)
+    }
+}

@@ -1,0 +1,106 @@
+//! What each operation does to a shard and what the client is told.
+//!
+//! [`Work`] is one request on one key, still in the words of its protocol; the files here, one a
+//! protocol, join the parsed request with the shard's interface. All of it runs under
+//! the shard's token, perhaps on another core than the one that parsed the request, so it knows
+//! nothing but the shard, the clock and where to put the reply.
+
+mod text;
+
+use super::client::Pin;
+use crate::config::limits::PINNED_BYTES_MIN;
+use crate::protocol::time::exptime_to_clock;
+use crate::protocol::{Clock, Key, Request, Store};
+use crate::shard::{self, Hit, Shard, Stored};
+
+/// Where replies gather until they are delivered.
+#[derive(Default)]
+pub(super) struct Replies {
+    pub(super) text: Vec<u8>,
+    /// Values that are not copied, and where in `text` each belongs.
+    pub(super) pins: Vec<(usize, Option<Pin>)>,
+    /// The shard that is at work.
+    pub(super) shard: usize,
+}
+
+impl Replies {
+    /// Adds an item's value: a copy, or a large one as it lies in the arena.
+    #[inline]
+    fn value(&mut self, hit: Hit<'_>) {
+        if hit.value_bytes() >= PINNED_BYTES_MIN {
+            let pin = Pin { shard: self.shard, value: hit.pin() };
+            self.pins.push((self.text.len(), Some(pin)));
+        } else if hit.is_chained() {
+            for piece in hit.pieces() {
+                self.text.extend_from_slice(piece);
+            }
+        } else {
+            self.text.extend_from_slice(hit.value());
+        }
+    }
+}
+
+/// One request on one key.
+#[derive(Clone)]
+pub(super) enum Work<'a> {
+    /// A reply that needs no shard.
+    Literal(&'static [u8]),
+    /// One key of a `get`, `gets`, `gat` or `gats`.
+    Get { with_cas: bool, touch: Option<i64> },
+    /// `set` and its kin.
+    Store(Store<'a>),
+    /// `delete`.
+    Delete { noreply: bool },
+    /// `touch`.
+    Touch { exptime: i64, noreply: bool },
+    /// `incr`, `decr`.
+    Arithmetic { decrement: bool, delta: u64, noreply: bool },
+}
+
+impl Work<'_> {
+    /// Does it and appends the reply.
+    pub(super) fn execute(
+        &self,
+        key: Key<'_>,
+        hash: u64,
+        shard: &mut Shard,
+        replies: &mut Replies,
+        clock: Clock,
+    ) {
+        let item = shard::Key { bytes: key.bytes(), hash };
+        let exptime = |raw| exptime_to_clock(raw, clock);
+        match self {
+            Self::Literal(text) => replies.text.extend_from_slice(text),
+            Self::Get { with_cas, touch } => {
+                text::get(key, item, *with_cas, touch.map(exptime), shard, replies);
+            }
+            Self::Store(store) => text::store(store, item, shard, replies, clock),
+            Self::Delete { noreply } => text::delete(item, *noreply, shard, replies),
+            Self::Touch { exptime: raw, noreply } => {
+                text::touch(item, exptime(*raw), *noreply, shard, replies);
+            }
+            Self::Arithmetic { decrement, delta, noreply } => {
+                text::arithmetic(item, !*decrement, *delta, *noreply, shard, replies);
+            }
+        }
+    }
+}
+
+/// The key and the shard's options of a store whose value is still to come.
+pub(super) fn upload_options<'a>(
+    request: &Request<'a>,
+    clock: Clock,
+) -> (Key<'a>, shard::StoreOptions) {
+    match request {
+        Request::Store(store) => (store.key, text::options(store, clock)),
+        _ => unreachable!("the parser uploads stores only"),
+    }
+}
+
+/// Appends what a store is answered, however its value came.
+pub(super) fn answer_store(request: &Request<'_>, stored: Stored, replies: &mut Replies) {
+    match request {
+        Request::Store(store) => text::answer_store(store, stored, replies),
+        _ => unreachable!("the parser uploads stores only"),
+    }
+}

@@ -1,0 +1,40 @@
+//! One core: its ring, its connections, and the loop that serves them.
+//!
+//! ```text
+//!  enter the kernel: submit, wait, take the completions
+//!     |
+//!     v
+//!  gather    each completion's bytes -> requests -> operations on one key, up to a group
+//!     |
+//!     v
+//!  run       each shard's part of the group under its token: hash, prefetch, execute
+//!     |
+//!     v
+//!  deliver   replies in the order of the requests, to each connection's message
+//!     |
+//!     v
+//!  plan      one send per connection that has output; receives, shutdowns, closes
+//! ```
+//!
+//! The files follow the story: [`turn`] is the loop, [`gather`] turns bytes into operations,
+//! [`group`] runs them, [`execute`] holds what each operation does, [`client`] is a connection
+//! with its buffers, [`shared`] is what all cores see, [`admin`] answers what is not about a key.
+
+mod admin;
+mod client;
+mod counters;
+mod deliver;
+mod execute;
+mod gather;
+mod group;
+mod place;
+mod plans;
+mod shared;
+mod state;
+mod turn;
+mod upload;
+
+pub use admin::Administration;
+pub use counters::{CoreCounters, CoreSums};
+pub use shared::{Inbox, Note, Shared};
+pub use turn::Core;

@@ -1,0 +1,85 @@
+//! New connections: which core takes one, and when none may be taken.
+//!
+//! Every core accepts on listeners of its own (`SO_REUSEPORT`), and the kernel spreads connections
+//! over them by a hash of the addresses: evenly over many, badly over few (of eight connections
+//! on two cores, in 29 of 100 cases one gets six or more). So the core that accepts looks at how many
+//! each core has and gives the connection to the one with the fewest, itself if that is a tie. The
+//! counts are changed under one lock, once a connection, so two cores can't both choose the
+//! same last place.
+
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+
+use super::client::Client;
+use super::shared::Letter;
+use super::state::State;
+use crate::conn::ConnId;
+use crate::protocol::Parser;
+
+/// What a client above the limit is told, as by memcached.
+const TOO_MANY: &[u8] = b"ERROR Too many open connections\r\n";
+
+impl State {
+    /// Finds a place for a connection just accepted; tells which, if it is here.
+    pub(super) fn place(&mut self, socket: OwnedFd) -> Option<ConnId> {
+        let Some(core) = self.choose() else {
+            self.counters().rejected.add(1);
+            refuse(&socket);
+            return None;
+        };
+        if core == self.index {
+            return Some(self.adopt(socket));
+        }
+        self.shared.inboxes[core].post(Letter::Adopt(socket));
+        None
+    }
+
+    /// Counts the connection in at the core with the fewest.
+    fn choose(&self) -> Option<usize> {
+        let mut counts = self.shared.placement.lock().expect("no thread panics with the lock");
+        if counts.iter().sum::<usize>() >= self.shared.config.connections_max {
+            return None;
+        }
+        let fewest = *counts.iter().min()?;
+        let core = if counts[self.index] == fewest {
+            self.index
+        } else {
+            counts.iter().position(|count| *count == fewest)?
+        };
+        counts[core] += 1;
+        Some(core)
+    }
+
+    /// Takes in a connection that was counted in for this core.
+    pub(super) fn adopt(&mut self, socket: OwnedFd) -> ConnId {
+        let parser = Parser::new(self.binding, self.gate, self.limits);
+        let fd = socket.into_raw_fd();
+        let id = self.clients.insert(Client::new(fd, parser, self.clock.now));
+        self.registry().add(id, fd, self.clock.now);
+        self.counters().connections_total.add(1);
+        self.list(id);
+        id
+    }
+
+    /// Forgets a connection whose socket has been closed.
+    pub(super) fn forget(&mut self, id: ConnId) {
+        let Some(mut client) = self.clients.remove(id) else { return };
+        let (messages, pins) = client.take_leftovers();
+        for message in messages.into_iter().flatten() {
+            self.blocks.give_message(message);
+        }
+        self.unpin(pins);
+        if let Some(upload) = client.upload.take() {
+            self.abandon_upload(*upload);
+        }
+        client.input.clear(&mut self.inputs);
+        self.registry().remove(id);
+        self.counters().connections_closed.add(1);
+        self.shared.placement.lock().expect("no thread panics with the lock")[self.index] -= 1;
+    }
+}
+
+/// Tells a client that there is no place, if its socket takes the line at once, and hangs up.
+fn refuse(socket: &OwnedFd) {
+    let flags = nix::sys::socket::MsgFlags::MSG_DONTWAIT | nix::sys::socket::MsgFlags::MSG_NOSIGNAL;
+    let _ = nix::sys::socket::send(socket.as_raw_fd(), TOO_MANY, flags);
+}

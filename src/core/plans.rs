@@ -1,0 +1,138 @@
+//! What happened to sockets, and what is to be submitted for them.
+//!
+//! Events change a connection's state; at the end of a turn the plan of every connection that saw
+//! one is carried out. Here the state machine of [`crate::conn`] meets the ring.
+
+use super::group::Group;
+use super::state::State;
+use crate::conn::{ConnId, Plan};
+use crate::ring::{Completion, Op, Ring, Token};
+
+impl State {
+    /// The armed receive ended: end of stream, an error, no buffer, or as asked.
+    pub(super) fn receive_ended(&mut self, id: ConnId, result: i32) {
+        if result == -libc::ENOBUFS {
+            self.counters().buffers_missing.add(1);
+        }
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.conn.receive_ended();
+        match -result {
+            0 => client.conn.finish(),
+            libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
+            _ if result > 0 => {}
+            // The peer is gone; there is nobody to answer.
+            _ => client.conn.close(),
+        }
+        self.list(id);
+    }
+
+    /// A send ended, with as many bytes as the socket took.
+    pub(super) fn sent(&mut self, ring: &mut Ring, completion: &Completion) {
+        let slot = completion.token.slot();
+        let Some(mut message) = ring.take_message(slot) else { return };
+        let Some(id) = self.tenant(completion.token) else {
+            return self.blocks.give_message(message);
+        };
+        let Ok(bytes) = usize::try_from(completion.result) else {
+            self.blocks.give_message(message);
+            if let Some(client) = self.clients.get_mut(id) {
+                client.conn.sent(false);
+                client.conn.close();
+            }
+            return self.list(id);
+        };
+        self.counters().bytes_written.add(bytes as u64);
+        message.advance(bytes);
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if message.left() > 0 {
+            client.put_back(message);
+            client.conn.sent(true);
+            return self.list(id);
+        }
+        self.blocks.give_message(message);
+        client.conn.sent(client.has_output());
+        let pins = client.take_pins_in_flight();
+        let resumes = client.conn.is_paused();
+        if resumes {
+            client.conn.resume();
+        }
+        if !pins.is_empty() {
+            self.unpin(pins);
+        }
+        if resumes {
+            let mut group = Group::new();
+            self.feed(id, &[], &mut group);
+            self.run(&mut group);
+        }
+        self.list(id);
+    }
+
+    /// A shutdown ended.
+    pub(super) fn shut(&mut self, completion: &Completion) {
+        if let Some(id) = self.tenant(completion.token) {
+            if let Some(client) = self.clients.get_mut(id) {
+                client.conn.shut();
+            }
+            self.list(id);
+        }
+    }
+
+    /// A socket is closed: its slot is free.
+    pub(super) fn closed(&mut self, completion: &Completion) {
+        if let Some(id) = self.tenant(completion.token) {
+            self.forget(id);
+        }
+    }
+
+    /// Ends a connection when all it is owed has been sent.
+    pub(super) fn finish(&mut self, id: ConnId) {
+        if let Some(client) = self.clients.get_mut(id) {
+            client.conn.finish();
+        }
+        self.list(id);
+    }
+
+    /// Ends all connections so, but for those that have requests waiting behind their output.
+    pub(super) fn finish_all(&mut self) {
+        let ids: Vec<_> = self.clients.ids().collect();
+        for id in ids {
+            if self.clients.get_mut(id).is_some_and(|client| !client.conn.is_paused()) {
+                self.finish(id);
+            }
+        }
+    }
+
+    /// Submits what the listed connections need.
+    pub(super) fn carry_out_plans(&mut self, ring: &mut Ring) {
+        let mut listed = std::mem::take(&mut self.listed);
+        for id in listed.drain(..) {
+            let Some(client) = self.clients.get_mut(id) else { continue };
+            client.listed = false;
+            let plan = client.conn.plan();
+            self.carry_out(ring, id, plan);
+        }
+        self.listed = listed;
+    }
+
+    fn carry_out(&mut self, ring: &mut Ring, id: ConnId, plan: Plan) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let fd = client.conn.fd;
+        let token = |op| Token::new(op, id.index, id.generation);
+        if plan.send {
+            let message = client.take_output().expect("a planned send has output");
+            ring.send(fd, message, token(Op::Send));
+        }
+        if plan.receive {
+            ring.receive(fd, token(Op::Receive));
+        }
+        if plan.cancel_receive {
+            ring.cancel(token(Op::Receive), token(Op::Cancel));
+        }
+        if plan.shutdown {
+            ring.shutdown(fd, token(Op::Shutdown));
+        }
+        if plan.close {
+            ring.close(fd, token(Op::Close));
+        }
+    }
+}

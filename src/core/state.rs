@@ -1,0 +1,156 @@
+//! What a core has besides its ring, and how it runs a group.
+
+use std::sync::Arc;
+
+use super::admin::Registry;
+use super::client::{Client, Pin};
+use super::counters::CoreCounters;
+use super::execute::Replies;
+use super::group::{Group, ReplyPlace, ShardPart};
+use super::shared::Shared;
+use crate::config;
+use crate::config::limits::{GROUP_MAX, KEYS_BYTES_MIN, LINE_BYTES_MAX};
+use crate::conn::{ConnId, InputPool, Table};
+use crate::os;
+use crate::protocol::{Binding, Clock, Gate, Limits};
+use crate::ring::{BlockPool, Token};
+use crate::shard::Shard;
+
+/// One core without its ring.
+pub(super) struct State {
+    pub(super) index: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) clients: Table<Client>,
+    pub(super) blocks: BlockPool,
+    pub(super) inputs: InputPool,
+    pub(super) clock: Clock,
+    pub(super) binding: Binding,
+    pub(super) gate: Gate,
+    pub(super) limits: Limits,
+    /// Replies of the group that is run, and where each of them lies.
+    pub(super) replies: Replies,
+    pub(super) places: Vec<ReplyPlace>,
+    /// Clients whose plan has to be looked at before the turn ends.
+    pub(super) listed: Vec<ConnId>,
+}
+
+impl State {
+    pub(super) fn new(index: usize, shared: Arc<Shared>) -> Self {
+        let config = &shared.config;
+        let limits = Limits {
+            item_bytes_max: u32::try_from(config.item_bytes_max).unwrap_or(u32::MAX),
+            line_bytes_max: LINE_BYTES_MAX as u32,
+            keys_bytes_min: KEYS_BYTES_MIN as u32,
+        };
+        let binding = match config.protocol {
+            config::Binding::Auto => Binding::Auto,
+            config::Binding::Ascii => Binding::Ascii,
+            config::Binding::Binary => Binding::Binary,
+        };
+        Self {
+            index,
+            clients: Table::with_capacity(config.connections_per_core_max()),
+            blocks: BlockPool::default(),
+            inputs: InputPool::default(),
+            clock: reading(&shared.clock),
+            binding,
+            gate: Gate::Open,
+            limits,
+            replies: Replies::default(),
+            places: vec![ReplyPlace::default(); GROUP_MAX],
+            listed: Vec::with_capacity(1024),
+            shared,
+        }
+    }
+
+    #[inline]
+    pub(super) fn counters(&self) -> &CoreCounters {
+        &self.shared.counters[self.index]
+    }
+
+    #[inline]
+    pub(super) fn registry(&self) -> &Registry {
+        &self.shared.admin.registries[self.index]
+    }
+
+    pub(super) fn tell_time(&mut self) {
+        self.clock = reading(&self.shared.clock);
+    }
+
+    /// The connection that a completion is for, if it is still the slot's tenant.
+    #[inline]
+    pub(super) fn tenant(&self, token: Token) -> Option<ConnId> {
+        self.clients.tenant_of(token.slot()).filter(|id| token.is_of(id.generation))
+    }
+
+    /// Has the client's plan looked at before the turn ends.
+    #[inline]
+    pub(super) fn list(&mut self, id: ConnId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if !client.listed {
+            client.listed = true;
+            self.listed.push(id);
+        }
+    }
+
+    /// Runs a group and delivers its replies.
+    #[inline]
+    pub(super) fn run(&mut self, group: &mut Group<'_>) {
+        if !group.is_empty() {
+            self.execute(group);
+            self.deliver(group);
+            group.clear();
+        }
+    }
+
+    fn execute(&mut self, group: &Group<'_>) {
+        let counters = &self.shared.counters[self.index];
+        for (number, shard) in self.shared.shards.iter().enumerate() {
+            if !group.iter().any(|operation| operation.shard == number) {
+                continue;
+            }
+            let mut part = ShardPart {
+                shard: number,
+                group,
+                replies: &mut self.replies,
+                places: &mut self.places,
+                clock: self.clock,
+            };
+            counters.groups.add(1);
+            if !shard.run(&mut part) {
+                counters.groups_posted.add(1);
+            }
+        }
+        counters.operations.add(group.len() as u64);
+    }
+
+    /// Gives pinned values back to their shards.
+    pub(super) fn unpin(&mut self, pins: Vec<Pin>) {
+        for Pin { shard, value } in pins {
+            let mut value = Some(value);
+            self.shared.shards[shard].run(&mut |shard: &mut Shard| {
+                if let Some(value) = value.take() {
+                    shard.unpin(value);
+                }
+            });
+        }
+    }
+
+    /// The shard's background work.
+    pub(super) fn maintain(&mut self) {
+        let now = self.clock.now;
+        self.counters().maintenance.add(1);
+        self.counters().blocks.set(self.blocks.blocks_made() as u64);
+        self.shared.shards[self.index].run(&mut |shard: &mut Shard| {
+            shard.set_now(now);
+            shard.maintain(MAINTENANCE_ITEMS);
+        });
+    }
+}
+
+fn reading(clock: &os::clock::Clock) -> Clock {
+    Clock { now: clock.now_s(), zero_unix: clock.zero_unix_s().cast_signed() }
+}
+
+/// Items that one step of background work looks at: a few tens of microseconds.
+const MAINTENANCE_ITEMS: u32 = 256;

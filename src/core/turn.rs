@@ -1,0 +1,202 @@
+//! The loop of one core.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::group::Group;
+use super::shared::{Letter, Note, Shared};
+use super::state::State;
+use crate::config::limits::DRAIN_S_MAX;
+use crate::ring::{Completion, Op, Ring, Setup, Token, Wait};
+
+/// How long a core sleeps at most: often enough to notice idle connections.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// The same while draining: what hinders a connection's end may pass at any moment.
+const DRAIN_SLEEP: Duration = Duration::from_millis(20);
+
+/// A core: its ring and all that the ring doesn't know.
+pub struct Core {
+    ring: Ring,
+    state: State,
+    listeners: Vec<Listener>,
+    completions: Vec<Completion>,
+    drain: Option<Drain>,
+}
+
+/// A core on its way out.
+struct Drain {
+    since: Instant,
+    /// Turns left in which what the kernel has received already is still taken in.
+    turns_left: u32,
+}
+
+/// A turn reaps what the kernel has; the second and third one see what the first one's work let
+/// in, such as the rest of a pipeline for which there was no buffer.
+const DRAIN_TURNS: u32 = 3;
+
+struct Listener {
+    fd: RawFd,
+    armed: bool,
+}
+
+impl Core {
+    /// Makes the core `index` on the thread that will run it.
+    ///
+    /// # Errors
+    /// When the kernel refuses the ring.
+    pub fn new(index: usize, shared: Arc<Shared>, listeners: Vec<RawFd>) -> io::Result<Self> {
+        let ring = Ring::new(&Setup::default())?;
+        shared.admin.registries[index].set_listeners(listeners.clone());
+        let listeners = listeners.into_iter().map(|fd| Listener { fd, armed: false }).collect();
+        let state = State::new(index, shared);
+        let completions = Vec::with_capacity(4096);
+        Ok(Self { ring, state, listeners, completions, drain: None })
+    }
+
+    /// Serves until told to drain and drained.
+    ///
+    /// # Errors
+    /// When the kernel refuses to go on, which no load and no client can bring about.
+    pub fn run(mut self) -> io::Result<()> {
+        self.arm_listeners();
+        self.arm_wake();
+        while !self.is_done() {
+            self.ring.enter(self.wait())?;
+            self.turn();
+            self.go_on_draining();
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self) {
+        self.state.tell_time();
+        let mut completions = std::mem::take(&mut self.completions);
+        self.ring.drain(&mut completions);
+        let mut group = Group::new();
+        for completion in &completions {
+            match completion.token.op() {
+                Op::Receive => Self::received(&self.ring, &mut self.state, completion, &mut group),
+                Op::Shutdown => self.state.shut(completion),
+                Op::Close => self.state.closed(completion),
+                Op::Send | Op::Accept | Op::Wake | Op::Cancel | Op::Connect => {}
+            }
+        }
+        self.state.run(&mut group);
+        drop(group);
+        for completion in &completions {
+            match completion.token.op() {
+                Op::Send => self.state.sent(&mut self.ring, completion),
+                Op::Accept => self.accepted(completion),
+                Op::Wake => self.woken(),
+                _ => {}
+            }
+        }
+        completions.clear();
+        self.completions = completions;
+        self.state.carry_out_plans(&mut self.ring);
+        self.ring.recycle();
+        self.state.counters().turns.add(1);
+    }
+
+    fn received<'a>(
+        ring: &'a Ring,
+        state: &mut State,
+        completion: &Completion,
+        group: &mut Group<'a>,
+    ) {
+        let Some(id) = state.tenant(completion.token) else { return };
+        if let Some(received) = &completion.received {
+            let bytes = ring.bytes(received);
+            state.counters().bytes_read.add(bytes.len() as u64);
+            state.feed(id, bytes, group);
+            state.list(id);
+        }
+        if !completion.more {
+            state.receive_ended(id, completion.result);
+        }
+    }
+
+    fn accepted(&mut self, completion: &Completion) {
+        let index = completion.token.slot() as usize;
+        self.listeners[index].armed = completion.more;
+        match completion.accepted() {
+            Some(socket) if self.drain.is_some() => drop(socket),
+            Some(socket) => {
+                self.state.place(socket);
+            }
+            None => self.state.counters().accept_errors.add(1),
+        }
+        self.arm_listeners();
+    }
+
+    fn woken(&mut self) {
+        self.arm_wake();
+        let inbox = &self.state.shared.clone().inboxes[self.state.index];
+        for letter in inbox.take() {
+            match letter {
+                Letter::Adopt(socket) => {
+                    self.state.adopt(socket);
+                }
+                Letter::Note(Note::Maintain) => self.state.maintain(),
+                Letter::Note(Note::Drain) => self.begin_drain(),
+            }
+        }
+    }
+
+    fn arm_listeners(&mut self) {
+        if self.drain.is_some() {
+            return;
+        }
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            if !listener.armed {
+                let token = Token::new(Op::Accept, index as u32, 0);
+                self.ring.accept(listener.fd, token);
+                listener.armed = true;
+            }
+        }
+    }
+
+    fn arm_wake(&mut self) {
+        let inbox = &self.state.shared.inboxes[self.state.index];
+        self.ring.read_wake(inbox.descriptor(), Token::new(Op::Wake, 0, 0));
+    }
+
+    fn wait(&self) -> Wait {
+        match &self.drain {
+            None => Wait::one(SLEEP_MAX),
+            Some(drain) if drain.turns_left > 0 => Wait::POLL,
+            Some(_) => Wait::one(DRAIN_SLEEP),
+        }
+    }
+
+    /// Stops accepting. Every connection ends once all that has been received is answered.
+    fn begin_drain(&mut self) {
+        if self.drain.is_some() {
+            return;
+        }
+        self.drain = Some(Drain { since: Instant::now(), turns_left: DRAIN_TURNS });
+        for index in 0..self.listeners.len() {
+            let target = Token::new(Op::Accept, index as u32, 0);
+            self.ring.cancel(target, Token::new(Op::Cancel, index as u32, 0));
+        }
+    }
+
+    fn go_on_draining(&mut self) {
+        let Some(drain) = &mut self.drain else { return };
+        drain.turns_left = drain.turns_left.saturating_sub(1);
+        if drain.turns_left == 0 {
+            self.state.finish_all();
+            self.state.carry_out_plans(&mut self.ring);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| {
+            let is_late = drain.since.elapsed().as_secs() >= DRAIN_S_MAX;
+            is_late || (drain.turns_left == 0 && self.state.clients.is_empty())
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! Large values on their way in.
+//!
+//! A value that is not all there when its header is parsed, and too large to wait in the client's
+//! input, is received straight into the chunks it will live in. The shard reserves them once; the
+//! bytes are then copied from the receive buffers without the shard's token, because nobody else
+//! knows the chunks; at the end the shard takes the item in, under its token again.
+
+use arrayvec::ArrayVec;
+
+use super::execute::{Replies, answer_store, upload_options};
+use super::group::Group;
+use super::state::State;
+use crate::conn::ConnId;
+use crate::mesh::route;
+use crate::protocol::reply::line;
+use crate::protocol::{Parser, Request, Step};
+use crate::shard::{Key, Reservation, Shard, Stored, hash_key};
+
+/// Bytes that end a value, at most.
+const TAIL_BYTES_MAX: usize = 2;
+
+/// A value that is being received.
+pub(super) struct Upload {
+    /// The request's header, and the parser as it stood before it: together they give the request
+    /// again when its answer is due.
+    header: Vec<u8>,
+    parser: Parser,
+    reservation: Reservation,
+    shard: usize,
+    tail: ArrayVec<u8, TAIL_BYTES_MAX>,
+    tail_bytes: usize,
+}
+
+impl Upload {
+    /// Takes what belongs to the value; returns how many bytes that was.
+    fn take(&mut self, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() && self.reservation.remaining() > 0 {
+            let room = self.reservation.writable();
+            let count = room.len().min(bytes.len() - taken);
+            room[..count].copy_from_slice(&bytes[taken..taken + count]);
+            self.reservation.advance(count);
+            taken += count;
+        }
+        let tail = (self.tail_bytes - self.tail.len()).min(bytes.len() - taken);
+        self.tail.extend(bytes[taken..taken + tail].iter().copied());
+        taken + tail
+    }
+
+    fn is_complete(&self) -> bool {
+        self.reservation.remaining() == 0 && self.tail.len() == self.tail_bytes
+    }
+}
+
+impl State {
+    /// Reserves room for a value; without room the request is refused and its bytes are dropped.
+    pub(super) fn begin_upload(
+        &mut self,
+        id: ConnId,
+        request: &Request<'_>,
+        header: &[u8],
+        value_bytes: usize,
+        tail_bytes: usize,
+    ) {
+        let (key, options) = upload_options(request, self.clock);
+        let hash = hash_key(self.shared.hash_seed, key.bytes());
+        let shard = route(hash, self.shared.shards.len());
+        let key = Key { bytes: key.bytes(), hash };
+        let mut outcome = None;
+        let now = self.clock.now;
+        self.shared.shards[shard].run(&mut |shard: &mut Shard| {
+            shard.set_now(now);
+            outcome = Some(shard.reserve(&key, &options, value_bytes));
+        });
+        let Some(client) = self.clients.get_mut(id) else { return };
+        match outcome.expect("a job that returned has run") {
+            Ok(reservation) => {
+                client.upload = Some(Box::new(Upload {
+                    header: header.to_vec(),
+                    parser: client.conn.parser.clone(),
+                    reservation,
+                    shard,
+                    tail: ArrayVec::new(),
+                    tail_bytes,
+                }));
+            }
+            Err(stored) => {
+                client.conn.parser.swallow(value_bytes + tail_bytes);
+                self.answer(id, request, stored);
+            }
+        }
+    }
+
+    /// Feeds the upload in progress; returns how many bytes it took.
+    pub(super) fn feed_upload(&mut self, id: ConnId, bytes: &[u8], group: &mut Group<'_>) -> usize {
+        let Some(client) = self.clients.get_mut(id) else { return bytes.len() };
+        let Some(upload) = &mut client.upload else { return 0 };
+        let taken = upload.take(bytes);
+        if upload.is_complete() {
+            self.run(group);
+            self.end_upload(id);
+        }
+        taken
+    }
+
+    fn end_upload(&mut self, id: ConnId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let Some(upload) = client.upload.take() else { return };
+        let Upload { header, mut parser, reservation, shard, tail, .. } = *upload;
+        let Step::Upload { request, .. } = parser.next(&header) else {
+            unreachable!("the same parser state and bytes give the same step");
+        };
+        let is_whole = Parser::tail(&tail);
+        let mut reservation = Some(reservation);
+        let mut stored = None;
+        let now = self.clock.now;
+        self.shared.shards[shard].run(&mut |shard: &mut Shard| {
+            shard.set_now(now);
+            let Some(reservation) = reservation.take() else { return };
+            if is_whole {
+                stored = Some(shard.commit(reservation));
+            } else {
+                shard.release(reservation);
+            }
+        });
+        match stored {
+            Some(stored) => self.answer(id, &request, stored),
+            None if noreply(&request) => {}
+            None => self.reply(id, line::BAD_DATA_CHUNK),
+        }
+    }
+
+    /// Gives up an upload whose connection ended.
+    pub(super) fn abandon_upload(&mut self, upload: Upload) {
+        let mut reservation = Some(upload.reservation);
+        self.shared.shards[upload.shard].run(&mut |shard: &mut Shard| {
+            if let Some(reservation) = reservation.take() {
+                shard.release(reservation);
+            }
+        });
+    }
+
+    /// A store that is over the limit. The value that it was to replace goes, where memcached drops
+    /// it too; the parser drops the bytes.
+    pub(super) fn refuse_oversize(&mut self, id: ConnId, request: &Request<'_>) {
+        let (key, options) = upload_options(request, self.clock);
+        let hash = hash_key(self.shared.hash_seed, key.bytes());
+        let shard = route(hash, self.shared.shards.len());
+        let key = Key { bytes: key.bytes(), hash };
+        let now = self.clock.now;
+        self.shared.shards[shard].run(&mut |shard: &mut Shard| {
+            shard.set_now(now);
+            shard.refuse_too_large(&key, &options);
+        });
+        self.answer(id, request, Stored::TooLarge);
+    }
+
+    fn answer(&mut self, id: ConnId, request: &Request<'_>, stored: Stored) {
+        let mut replies = Replies::default();
+        answer_store(request, stored, &mut replies);
+        self.reply(id, &replies.text);
+    }
+}
+
+fn noreply(request: &Request<'_>) -> bool {
+    matches!(request, Request::Store(store) if store.noreply)
+}

@@ -1,0 +1,248 @@
+//! What a connection sends: blocks of reply text and, between them, values still in the arena.
+//!
+//! A [`Message`] is built by appending, then moves into the ring for the time of its send and comes
+//! back with the completion. Text gathers in [`Block`]s from the core's [`BlockPool`]. A value that
+//! is too large to copy joins as [`Segment::Pinned`]: bytes that stay where they are, unchanged,
+//! until the message has been sent; whoever appends them holds the pin. A message with one segment
+//! goes out by `send(2)`, with several by `sendmsg(2)`, up to [`SEGMENTS_PER_SEND`] at a time.
+
+use std::os::fd::RawFd;
+
+use io_uring::types::Fd;
+use io_uring::{opcode, squeue};
+
+use crate::config::limits::{BLOCK_BYTES, CONNECTION_BUSY_BYTES_PER_CORE};
+
+/// Segments that one `sendmsg` carries; the rest follows with the next.
+const SEGMENTS_PER_SEND: usize = 16;
+
+/// A fixed piece of memory for reply text or for a request that came in parts.
+pub struct Block {
+    bytes: Box<[u8; BLOCK_BYTES]>,
+    len: usize,
+}
+
+impl Block {
+    fn new() -> Self {
+        let bytes = vec![0; BLOCK_BYTES].into_boxed_slice();
+        Self { bytes: bytes.try_into().expect("the vector has the block's length"), len: 0 }
+    }
+
+    /// What was appended so far.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// Bytes that still fit.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        BLOCK_BYTES - self.len
+    }
+
+    /// Appends as much of `bytes` as fits; returns how much that was.
+    pub fn append(&mut self, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(self.room());
+        self.bytes[self.len..self.len + count].copy_from_slice(&bytes[..count]);
+        self.len += count;
+        count
+    }
+
+    /// Drops the first `count` bytes and moves the rest to the front.
+    pub fn consume(&mut self, count: usize) {
+        self.bytes.copy_within(count..self.len, 0);
+        self.len -= count;
+    }
+}
+
+/// Blocks and messages that wait for use: last in, first out, so that those in use stay in the
+/// processor's cache. It grows to the most that were ever needed at once.
+#[derive(Default)]
+pub struct BlockPool {
+    blocks: Vec<Block>,
+    messages: Vec<Box<Message>>,
+    blocks_made: usize,
+}
+
+impl BlockPool {
+    /// An empty block.
+    pub fn take(&mut self) -> Block {
+        self.blocks.pop().unwrap_or_else(|| {
+            self.blocks_made += 1;
+            Block::new()
+        })
+    }
+
+    /// Takes a block back.
+    pub fn give(&mut self, mut block: Block) {
+        block.len = 0;
+        self.blocks.push(block);
+    }
+
+    /// An empty message.
+    pub fn take_message(&mut self) -> Box<Message> {
+        self.messages.pop().unwrap_or_default()
+    }
+
+    /// Takes a message and its blocks back.
+    pub fn give_message(&mut self, mut message: Box<Message>) {
+        for segment in message.segments.drain(..) {
+            if let Segment::Block(block) = segment {
+                self.give(block);
+            }
+        }
+        message.sent = 0;
+        message.bytes = 0;
+        self.messages.push(message);
+    }
+
+    /// True while so much waits to be sent that no connection should have more than a block of it.
+    #[must_use]
+    pub fn is_tight(&self) -> bool {
+        const TIGHT: usize = CONNECTION_BUSY_BYTES_PER_CORE / BLOCK_BYTES / 2;
+        self.blocks_made - self.blocks.len() > TIGHT
+    }
+
+    /// Blocks made so far, in use or waiting.
+    #[must_use]
+    pub fn blocks_made(&self) -> usize {
+        self.blocks_made
+    }
+
+    /// Blocks that wait for use.
+    #[must_use]
+    pub fn blocks_free(&self) -> usize {
+        self.blocks.len()
+    }
+}
+
+/// A piece of a message.
+pub enum Segment {
+    /// Text of ours.
+    Block(Block),
+    /// Bytes of somebody who keeps them in place. Only the kernel reads them.
+    Pinned(*const u8, usize),
+}
+
+impl Segment {
+    fn start(&self) -> *const u8 {
+        match self {
+            Self::Block(block) => block.bytes.as_ptr(),
+            Self::Pinned(start, _) => *start,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Block(block) => block.len,
+            Self::Pinned(_, bytes) => *bytes,
+        }
+    }
+}
+
+/// Bytes on their way to one connection.
+pub struct Message {
+    segments: Vec<Segment>,
+    /// Bytes of all segments.
+    bytes: usize,
+    /// How many of them the socket has taken: `sent <= bytes`.
+    sent: usize,
+    header: libc::msghdr,
+    vectors: [libc::iovec; SEGMENTS_PER_SEND],
+}
+
+// SAFETY: the pointers in `header` and `vectors` are written by `entry` right before a send and
+// read by the kernel alone; the thread that owns the message owns all they point to.
+unsafe impl Send for Message {}
+
+impl Default for Message {
+    fn default() -> Self {
+        const EMPTY: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+        Self {
+            segments: Vec::with_capacity(4),
+            bytes: 0,
+            sent: 0,
+            // SAFETY: all zeroes is a valid, empty header.
+            header: unsafe { std::mem::zeroed() },
+            vectors: [EMPTY; SEGMENTS_PER_SEND],
+        }
+    }
+}
+
+impl Message {
+    /// Appends a copy of `bytes`.
+    pub fn append(&mut self, mut bytes: &[u8], pool: &mut BlockPool) {
+        self.bytes += bytes.len();
+        loop {
+            if let Some(Segment::Block(block)) = self.segments.last_mut() {
+                let count = block.append(bytes);
+                bytes = &bytes[count..];
+            }
+            if bytes.is_empty() {
+                return;
+            }
+            self.segments.push(Segment::Block(pool.take()));
+        }
+    }
+
+    /// Appends bytes without copying them. The caller keeps them in place and unchanged until the
+    /// message has come back from its last send; no Rust code looks at them through the message, so
+    /// a caller who does not sends garbage, but breaks nothing here.
+    pub fn append_in_place(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.bytes += bytes.len();
+            self.segments.push(Segment::Pinned(bytes.as_ptr(), bytes.len()));
+        }
+    }
+
+    /// Bytes not yet sent.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.bytes - self.sent
+    }
+
+    /// Notes that the socket took `count` more bytes.
+    ///
+    /// # Panics
+    /// When that is more than was left.
+    pub fn advance(&mut self, count: usize) {
+        assert!(count <= self.left(), "a socket can't take more than it was given");
+        self.sent += count;
+    }
+
+    /// The submission that sends what is left. It points into the message, which therefore must
+    /// not move or change until its completion: the ring owns it for that time.
+    pub(super) fn entry(&mut self, fd: RawFd) -> squeue::Entry {
+        let mut skip = self.sent;
+        let mut count = 0;
+        for segment in &self.segments {
+            if skip >= segment.len() {
+                skip -= segment.len();
+                continue;
+            }
+            if count == SEGMENTS_PER_SEND {
+                break;
+            }
+            self.vectors[count] = vector(segment, skip);
+            skip = 0;
+            count += 1;
+        }
+        assert!(count > 0, "an empty message is never sent");
+        if count == 1 {
+            let [only, ..] = &self.vectors;
+            let bytes = u32::try_from(only.iov_len).unwrap_or(u32::MAX);
+            return opcode::Send::new(Fd(fd), only.iov_base.cast(), bytes)
+                .flags(libc::MSG_NOSIGNAL)
+                .build();
+        }
+        self.header.msg_iov = self.vectors.as_mut_ptr();
+        self.header.msg_iovlen = count;
+        let flags = libc::MSG_NOSIGNAL.cast_unsigned();
+        opcode::SendMsg::new(Fd(fd), &raw const self.header).flags(flags).build()
+    }
+}
+
+fn vector(segment: &Segment, skip: usize) -> libc::iovec {
+    let start = segment.start().wrapping_add(skip);
+    libc::iovec { iov_base: start.cast_mut().cast(), iov_len: segment.len() - skip }
+}

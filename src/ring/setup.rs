@@ -1,0 +1,74 @@
+//! How a ring is made, and what each choice asks of the kernel.
+//!
+//! | flag | since | why |
+//! |---|---|---|
+//! | `SINGLE_ISSUER` | 6.0 | one thread submits; needed by the next |
+//! | `DEFER_TASKRUN` | 6.1 | completions are made when we ask, in batches, without interrupting |
+//! | `COOP_TASKRUN`, `TASKRUN_FLAG` | 5.19 | the queue's flags tell whether work waits |
+//! | `SUBMIT_ALL` | 5.18 | one bad entry does not hold up the rest |
+//! | `CQSIZE`, `CLAMP` | 5.5, 5.6 | room for a burst of every connection at once |
+//! | `NO_SQARRAY` | 6.6 | one indirection less; left out where refused |
+//! | incremental provided buffers | 6.12 | small receives share a large buffer; left out where refused |
+
+use std::io;
+
+use io_uring::IoUring;
+
+use crate::config::limits;
+
+/// The sizes of a ring. Powers of two where the kernel wants them.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Entries of the submission queue.
+    pub submissions: u32,
+    /// Entries of the completion queue.
+    pub completions: u32,
+    /// Number of provided buffers, a power of two up to 32,768.
+    pub buffers: u16,
+    /// Bytes of each provided buffer.
+    pub buffer_bytes: u32,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            submissions: limits::RING_SUBMISSIONS,
+            completions: limits::RING_COMPLETIONS,
+            buffers: limits::RECEIVE_BUFFERS as u16,
+            buffer_bytes: limits::RECEIVE_BUFFER_BYTES as u32,
+        }
+    }
+}
+
+impl Setup {
+    /// Makes a ring with all flags, or with fewer on an older kernel.
+    pub(super) fn build(&self) -> io::Result<IoUring> {
+        self.build_with(true).or_else(|error| match error.raw_os_error() {
+            Some(libc::EINVAL) => self.build_with(false),
+            _ => Err(error),
+        })
+    }
+
+    fn build_with(&self, no_sqarray: bool) -> io::Result<IoUring> {
+        let mut builder = IoUring::builder();
+        builder
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_coop_taskrun()
+            .setup_taskrun_flag()
+            .setup_submit_all()
+            .setup_clamp()
+            .setup_cqsize(self.completions)
+            .dontfork();
+        if no_sqarray {
+            builder.setup_no_sqarray();
+        }
+        builder.build(self.submissions)
+    }
+
+    /// Bytes that the provided buffers take when all are in use.
+    #[must_use]
+    pub fn buffer_bytes_total(&self) -> usize {
+        usize::from(self.buffers) * self.buffer_bytes as usize
+    }
+}

@@ -1,0 +1,168 @@
+//! The ring against real sockets.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, IntoRawFd};
+use std::time::{Duration, Instant};
+
+use super::*;
+
+struct Fixture {
+    ring: Ring,
+    seen: Vec<Completion>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let setup = Setup { submissions: 8, completions: 64, buffers: 4, buffer_bytes: 4096 };
+        Self { ring: Ring::new(&setup).expect("this host has io_uring"), seen: Vec::new() }
+    }
+
+    /// Enters the kernel until a completion of `op` is there.
+    fn until(&mut self, op: Op) -> Completion {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            if let Some(index) = self.seen.iter().position(|seen| seen.token.op() == op) {
+                return self.seen.remove(index);
+            }
+            assert!(Instant::now() < deadline, "no completion of {op:?} came");
+            self.ring.enter(Wait::one(Duration::from_millis(100))).expect("enter");
+            self.ring.drain(&mut self.seen);
+        }
+    }
+}
+
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let client = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+    (client, listener.accept().expect("accept").0)
+}
+
+#[test]
+fn accepts_receives_and_closes() {
+    let mut fixture = Fixture::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    fixture.ring.accept(listener.as_raw_fd(), Token::new(Op::Accept, 0, 0));
+    let mut client = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+    let accepted = fixture.until(Op::Accept);
+    assert!(accepted.result >= 0 && accepted.more);
+    fixture.ring.receive(accepted.result, Token::new(Op::Receive, 3, 9));
+    client.write_all(b"hello").expect("write");
+    let completion = fixture.until(Op::Receive);
+    assert_eq!((completion.token.slot(), completion.token.generation()), (3, 9));
+    let received = completion.received.expect("bytes");
+    assert_eq!(fixture.ring.bytes(&received), b"hello");
+    fixture.ring.recycle();
+    fixture.ring.shutdown(accepted.result, Token::new(Op::Shutdown, 3, 9));
+    let last = fixture.until(Op::Receive);
+    assert!(!last.more && last.result <= 0);
+    fixture.ring.close(accepted.result, Token::new(Op::Close, 3, 9));
+    assert_eq!(fixture.until(Op::Close).result, 0);
+    assert_eq!(client.read(&mut [0; 8]).expect("the end"), 0);
+}
+
+#[test]
+fn small_receives_keep_their_bytes_until_recycled() {
+    let mut fixture = Fixture::new();
+    let (mut client, server) = pair();
+    fixture.ring.receive(server.as_raw_fd(), Token::new(Op::Receive, 0, 0));
+    let mut received = Vec::new();
+    for number in 0..20_u8 {
+        client.write_all(&[number; 10]).expect("write");
+        received.push(fixture.until(Op::Receive).received.expect("bytes"));
+    }
+    for (number, received) in received.iter().enumerate() {
+        assert_eq!(fixture.ring.bytes(received), [number as u8; 10]);
+    }
+}
+
+#[test]
+fn buffers_come_back_for_as_long_as_bytes_come() {
+    let mut fixture = Fixture::new();
+    let (mut client, server) = pair();
+    let writer = std::thread::spawn(move || {
+        for number in 0..64_u32 {
+            client.write_all(&[number as u8; 4096]).expect("write");
+        }
+    });
+    let token = Token::new(Op::Receive, 0, 0);
+    fixture.ring.receive(server.as_raw_fd(), token);
+    let mut bytes = 0_usize;
+    while bytes < 64 * 4096 {
+        let completion = fixture.until(Op::Receive);
+        if let Some(received) = completion.received {
+            let part = fixture.ring.bytes(&received);
+            for (index, byte) in part.iter().enumerate() {
+                assert_eq!(*byte, ((bytes + index) / 4096) as u8);
+            }
+            bytes += part.len();
+        }
+        if fixture.seen.is_empty() {
+            fixture.ring.recycle();
+        }
+        if !completion.more {
+            fixture.ring.recycle();
+            fixture.ring.receive(server.as_raw_fd(), token);
+        }
+    }
+    writer.join().expect("writer");
+}
+
+#[test]
+fn a_message_of_many_segments_arrives_whole_whatever_the_socket_takes() {
+    let mut fixture = Fixture::new();
+    let (mut client, server) = pair();
+    let mut pool = BlockPool::default();
+    let mut message = pool.take_message();
+    let mut expected = Vec::new();
+    for number in 0..40_u8 {
+        message.append(&[number; 3000], &mut pool);
+        message.append_in_place(Vec::leak(vec![number ^ 0xff; 50_000]));
+        expected.extend([number; 3000]);
+        expected.extend([number ^ 0xff; 50_000]);
+    }
+    let reader = std::thread::spawn(move || {
+        let mut bytes = vec![0; 40 * 53_000];
+        client.read_exact(&mut bytes).expect("read");
+        bytes
+    });
+    let token = Token::new(Op::Send, 5, 0);
+    let fd = server.into_raw_fd();
+    fixture.ring.send(fd, message, token);
+    loop {
+        let completion = fixture.until(Op::Send);
+        let mut message = fixture.ring.take_message(5).expect("the message comes back");
+        message.advance(usize::try_from(completion.result).expect("sent"));
+        if message.left() == 0 {
+            pool.give_message(message);
+            break;
+        }
+        fixture.ring.send(fd, message, token);
+    }
+    assert!(reader.join().expect("reader") == expected);
+    assert_eq!(pool.blocks_free(), pool.blocks_made());
+}
+
+#[test]
+fn a_full_submission_queue_loses_nothing() {
+    let mut fixture = Fixture::new();
+    let pairs: Vec<_> = (0..50).map(|_| pair()).collect();
+    for (slot, (client, server)) in pairs.iter().enumerate() {
+        fixture.ring.receive(server.as_raw_fd(), Token::new(Op::Receive, slot as u32, 0));
+        (&mut &*client).write_all(b"x").expect("write");
+    }
+    let mut slots: Vec<_> = (0..50).map(|_| fixture.until(Op::Receive).token.slot()).collect();
+    slots.sort_unstable();
+    assert_eq!(slots, (0..50).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_wake_up_ends_the_wait() {
+    let mut fixture = Fixture::new();
+    let event = nix::sys::eventfd::EventFd::new().expect("eventfd");
+    fixture.ring.read_wake(event.as_raw_fd(), Token::new(Op::Wake, 0, 0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| event.write(1).expect("write"));
+        assert_eq!(fixture.until(Op::Wake).result, 8);
+    });
+}

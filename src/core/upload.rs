@@ -10,6 +10,7 @@ use arrayvec::ArrayVec;
 use super::execute::{Replies, answer_store, upload_options};
 use super::group::Group;
 use super::state::State;
+use super::trace::Event;
 use crate::conn::ConnId;
 use crate::mesh::route;
 use crate::protocol::reply::line;
@@ -156,6 +157,11 @@ impl State {
     }
 
     fn answer(&mut self, id: ConnId, request: &Request<'_>, stored: Stored) {
+        if self.shared.admin.is_traced() {
+            let (key, options) = upload_options(request, self.clock);
+            let event = Event::stored(&options, stored, 0, self.clock.now);
+            self.tell_event(id, key.bytes(), &event);
+        }
         let mut replies = Replies::default();
         answer_store(request, stored, &mut replies);
         self.reply(id, &replies.text);

@@ -13,18 +13,26 @@ impl State {
             Admin::Version => self.reply(id, b"VERSION 1.6.45 ringcached\r\n"),
             Admin::Quit => self.finish(id),
             Admin::FlushAll { noreply, .. } => {
-                let now = self.clock.now;
-                for shard in &self.shared.shards {
-                    shard.run(&mut |shard: &mut Shard| {
-                        shard.set_now(now);
-                        shard.flush(0);
-                    });
-                }
+                self.flush_all(Ok(0));
                 if !noreply {
                     self.reply(id, line::OK);
                 }
             }
             _ => self.reply(id, line::ERROR),
         }
+    }
+
+    pub(super) fn flush_all(
+        &mut self,
+        _delay: crate::protocol::admin::Checked<i64>,
+    ) -> &'static [u8] {
+        let now = self.clock.now;
+        for shard in &self.shared.shards {
+            shard.run(&mut |shard: &mut Shard| {
+                shard.set_now(now);
+                shard.flush(0);
+            });
+        }
+        line::OK
     }
 }

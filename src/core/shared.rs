@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::config::Config;
-use crate::os::clock::Clock;
 use crate::mesh::Lent;
+use crate::os::clock::Clock;
 use crate::shard::Shard;
 
 /// One server's common ground.

@@ -9,8 +9,8 @@ use super::shared::{CoreCounters, Shared};
 use crate::config;
 use crate::config::limits::{GROUP_MAX, KEYS_BYTES_MIN, LINE_BYTES_MAX};
 use crate::conn::{ConnId, InputPool, Table};
-use crate::protocol::{Binding, Clock, Gate, Limits};
 use crate::os;
+use crate::protocol::{Binding, Clock, Gate, Limits};
 use crate::ring::{BlockPool, Token};
 use crate::shard::Shard;
 

@@ -38,7 +38,7 @@ impl Shard {
         for segment in Segment::ALL {
             let list = self.lists.list(class, segment);
             let (mut count, mut bytes, mut next) = (0, 0, Loc::NONE);
-            for loc in self.lists.from_tail(&self.slabs.arena, class, segment) {
+            for loc in self.lists.tail_first(&self.slabs.arena, class, segment) {
                 let header = self.slabs.arena.header(loc);
                 let links = header.next;
                 assert_eq!(links, next, "links agree in both directions");

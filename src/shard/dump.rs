@@ -49,7 +49,7 @@ impl Shard {
         let limit = if limit == 0 { usize::MAX } else { limit };
         let segments = [Segment::Cold, Segment::Warm, Segment::Hot, Segment::Temp];
         let heads = segments.map(|segment| self.lists.list(class, segment).head);
-        let items = heads.into_iter().flat_map(|head| self.from_head(head));
+        let items = heads.into_iter().flat_map(|head| self.after_head(head));
         for loc in items.filter(|&loc| self.is_alive(loc)).take(limit) {
             if !visit(&self.dump_item(loc)) {
                 return;
@@ -57,7 +57,7 @@ impl Shard {
         }
     }
 
-    fn from_head(&self, head: Loc) -> impl Iterator<Item = Loc> {
+    fn after_head(&self, head: Loc) -> impl Iterator<Item = Loc> {
         std::iter::successors(head.is_some().then_some(head), |&loc| {
             let next = self.slabs.arena.header(loc).next;
             next.is_some().then_some(next)

@@ -22,7 +22,7 @@ pub(super) struct Pressure {
 /// Rounds of making room that an allocation tries before it takes a page by force.
 const ROUNDS_MAX: u32 = 32;
 /// Tail items that one eviction looks at.
-const TAILS_MAX: u32 = 16;
+const TAILS_MAX: u32 = 48;
 /// Items that one eviction moves out of HOT and WARM at most.
 const PULLS_MAX: u32 = 4;
 /// Evictions after which classes are compared again.
@@ -139,7 +139,7 @@ impl Shard {
     }
 
     /// Gives an item that was used a second life at the head of WARM.
-    fn promote(&mut self, class: ClassId, loc: Loc, from: Segment) {
+    pub(super) fn promote(&mut self, class: ClassId, loc: Loc, from: Segment) {
         self.slabs.arena.header_mut(loc).flags &= !flag::ACTIVE;
         let to = if self.config.lru.segmented { Segment::Warm } else { Segment::Cold };
         let counters = self.counters_of(class);

@@ -92,6 +92,8 @@ impl Shard {
             self.slabs.page_mut(page).expires_first = u32::MAX;
             self.crawler.expires_first = u32::MAX;
         } else if idle {
+            // Not walked to its end, so it must be walked again if it stays.
+            self.slabs.page_mut(page).expires_first = 0;
             self.next_page();
             return budget - 1;
         }
@@ -119,21 +121,20 @@ impl Shard {
 
     fn crawl_chunk(&mut self, loc: Loc, crawled: &mut Crawled) {
         let header = *self.slabs.arena.header(loc);
-        if !header.is_item() || header.has(flag::UNLINKED) {
+        if !header.is_item() {
             return;
         }
-        crawled.checked += 1;
-        let class = self.slabs.class_of(loc);
-        self.counters_of(class).crawler_items_checked += 1;
-        match self.death(&header) {
-            Some(miss) => {
+        if !header.has(flag::UNLINKED) {
+            crawled.checked += 1;
+            let class = self.slabs.class_of(loc);
+            self.counters_of(class).crawler_items_checked += 1;
+            if let Some(miss) = self.death(&header) {
                 crawled.reclaimed += 1;
-                self.bury(class, loc, miss);
+                return self.bury(class, loc, miss);
             }
-            None if header.exptime != 0 => {
-                self.crawler.expires_first = self.crawler.expires_first.min(header.exptime);
-            }
-            None => {}
+        }
+        if header.exptime != 0 {
+            self.crawler.expires_first = self.crawler.expires_first.min(header.exptime);
         }
     }
 

@@ -98,7 +98,7 @@ impl Lists {
     }
 
     /// The items of a list from the tail, for walks that change nothing.
-    pub(super) fn from_tail<'a>(
+    pub(super) fn tail_first<'a>(
         &self,
         arena: &'a Arena,
         class: ClassId,

@@ -11,7 +11,7 @@
 
 use super::Shard;
 use super::chain::{self, CONTINUATION_AT, Piece};
-use super::item::{Header, Loc, flag, kind, mark};
+use super::item::{Header, Loc, Segment, flag, kind, mark};
 use super::slab::{ClassId, PAGE_BYTES, PageId};
 
 /// The page that is being given up, if any.
@@ -62,7 +62,8 @@ pub enum Reassigned {
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 struct Age {
     idle_s: u32,
-    /// Stores since it was stored, which tells ages apart within a second.
+    /// Stores since it was stored, which tells ages apart within a second; 0 if it has been used
+    /// since, which that number says nothing about.
     stores: u64,
 }
 
@@ -73,6 +74,8 @@ const AGE_FINE_S: u32 = 4;
 const SWEEP_MIN: u32 = 32;
 /// What moving an item costs, compared with ending it.
 const RESCUE_COST: u32 = 4;
+/// How far ahead a sweep fetches.
+const PREFETCH_CHUNKS: u32 = 4;
 /// Longest chain that is moved rather than evicted.
 const CHAIN_MAX: usize = 16;
 /// Pages that are tried when one is needed at once.
@@ -98,7 +101,7 @@ impl Shard {
         if self.mover.job.is_some() || (self.slabs.pages_over() > 0 && self.start_shrinking()) {
             self.sweep(budget);
         }
-        self.mover.is_active()
+        self.mover.is_active() || self.slabs.pages_over() > 0 && !self.is_resting()
     }
 
     /// Moves a page from one class to another at an administrator's request; `None` is any
@@ -137,23 +140,23 @@ impl Shard {
         if !wanted || self.mover.is_active() || self.slabs.pages_available() > 0 {
             return;
         }
-        let Some((giver, age)) = self.oldest_class(Some(class)) else { return };
+        let Some((giver, age)) = self.oldest_class(bit(class)) else { return };
         if clearly_older(age, self.age(class)) {
-            self.start_at(giver, None);
+            self.start_at(giver);
         }
     }
 
     /// Frees a page at once for a class that has nothing of its own to evict. False if no page
     /// of any other class can be freed.
     pub(super) fn force_page(&mut self, class: ClassId) -> bool {
+        let mut excluded = bit(class);
         for _ in 0..FORCE_TRIES {
             self.sweep(u32::MAX);
             if self.slabs.add_page(class) {
                 self.think_ahead(class);
                 return true;
             }
-            let Some((giver, _)) = self.oldest_class(Some(class)) else { return false };
-            if !self.start_at(giver, None) {
+            if !self.start_oldest(&mut excluded) {
                 return false;
             }
         }
@@ -163,20 +166,36 @@ impl Shard {
 
     /// Starts giving up a page because there are more than may be.
     fn start_shrinking(&mut self) -> bool {
-        if self.sequence < self.mover.rest_until {
+        if self.is_resting() {
             return false;
         }
-        let giver = self.oldest_class(None).map(|found| found.0);
-        let started = giver.is_some_and(|giver| self.start_at(giver, None));
+        let started = self.start_oldest(&mut 0);
         if !started {
             self.mover.rest_until = self.sequence + REST_STORES;
         }
         started
     }
 
-    fn start_at(&mut self, giver: ClassId, to: Option<ClassId>) -> bool {
+    /// Starts giving up a page of the oldest class that has one to give. Classes that have none
+    /// are added to those excluded.
+    fn start_oldest(&mut self, excluded: &mut u64) -> bool {
+        while let Some((giver, _)) = self.oldest_class(*excluded) {
+            if self.start_at(giver) {
+                return true;
+            }
+            *excluded |= bit(giver);
+        }
+        false
+    }
+
+    /// Whether no page could be given up lately, so that looking again is too early.
+    fn is_resting(&self) -> bool {
+        self.sequence < self.mover.rest_until
+    }
+
+    fn start_at(&mut self, giver: ClassId) -> bool {
         let page = self.page_to_give(giver);
-        page.inspect(|&page| self.start(giver, page, to)).is_some()
+        page.inspect(|&page| self.start(giver, page, None)).is_some()
     }
 
     fn start(&mut self, class: ClassId, page: PageId, to: Option<ClassId>) {
@@ -185,9 +204,9 @@ impl Shard {
     }
 
     /// The class that can best give a page, and how old its items are.
-    fn oldest_class(&self, except: Option<ClassId>) -> Option<(ClassId, Age)> {
+    fn oldest_class(&self, excluded: u64) -> Option<(ClassId, Age)> {
         let may = |class: &ClassId| {
-            Some(*class) != except
+            bit(*class) & excluded == 0
                 && self.slabs.class(*class).pages > 0
                 && (self.config.evict || self.has_spare_page(*class))
         };
@@ -199,18 +218,34 @@ impl Shard {
         self.slabs.free_chunks(class) >= self.slabs.class(class).chunks_per_page
     }
 
+    /// How old a class's items are: the next victim, but for a class that would lose its last
+    /// page and with it everything, the youngest of its segments' tails.
     fn age(&self, class: ClassId) -> Age {
         if self.has_spare_page(class) {
             return AGE_MAX;
         }
-        let Some(loc) = self.tail(class) else { return Age { idle_s: 0, stores: 0 } };
+        let ages = if self.slabs.class(class).pages > 1 {
+            [self.tail(class), None, None]
+        } else {
+            [Segment::Hot, Segment::Warm, Segment::Cold].map(|segment| {
+                let loc = self.lists.list(class, segment).tail;
+                loc.is_some().then_some(loc)
+            })
+        };
+        let ages = ages.into_iter().flatten().map(|loc| self.age_of(loc));
+        let youngest = |a: Age, b: Age| if a < b { a } else { b };
+        ages.reduce(youngest).unwrap_or(Age { idle_s: 0, stores: 0 })
+    }
+
+    fn age_of(&self, loc: Loc) -> Age {
         let header = self.slabs.arena.header(loc);
         if self.death(header).is_some() {
             return AGE_MAX;
         }
+        let stores = self.sequence.saturating_sub(header.sequence());
         Age {
             idle_s: self.now.saturating_sub(header.time()),
-            stores: self.sequence.saturating_sub(header.sequence()),
+            stores: if was_used(header) { 0 } else { stores },
         }
     }
 
@@ -242,12 +277,16 @@ impl Shard {
                 return;
             }
             let loc = Loc(job.page.start().0 + job.next * units);
-            self.slabs.arena.prefetch(Loc(loc.0 + 4 * units));
-            let Some(cost) = self.clear_chunk(&job, loc) else {
+            if self.slabs.arena.header(loc).key_bytes == kind::FREE {
+                self.slabs.discard_free(loc);
+                self.slabs.arena.prefetch(Loc(loc.0 + PREFETCH_CHUNKS * units));
+                job.next += 1;
+                spent += 1;
+            } else if let Some(cost) = self.clear_chunk(&job, loc) {
+                spent += cost;
+            } else {
                 return self.give_up_job(&job);
-            };
-            spent += cost;
-            job.next += 1;
+            }
         }
         self.finish(&job);
     }
@@ -269,18 +308,11 @@ impl Shard {
         self.slabs.cancel_leaving(job.page, job.count);
     }
 
-    /// Takes a chunk of the leaving page out of use. Says what that cost, or `None` if the chunk
-    /// must stay.
+    /// Does one step towards getting a chunk of the leaving page out of use. Says what that cost,
+    /// or `None` if the chunk must stay.
     fn clear_chunk(&mut self, job: &Job, loc: Loc) -> Option<u32> {
         let header = *self.slabs.arena.header(loc);
-        let item = match header.key_bytes {
-            kind::FREE => {
-                self.slabs.discard_free(loc);
-                return Some(1);
-            }
-            kind::CONTINUATION => header.prev,
-            _ => loc,
-        };
+        let item = if header.key_bytes == kind::CONTINUATION { header.prev } else { loc };
         let owner = *self.slabs.arena.header(item);
         if owner.is_marked(mark::PINNED) {
             return None;
@@ -290,8 +322,20 @@ impl Shard {
             self.end_at(item);
             return Some(1);
         }
-        if self.rescue(job, item, &owner, loc) {
-            return Some(RESCUE_COST);
+        let chunks = chain::chunks(&self.slabs.arena, item).take(CHAIN_MAX + 1).count();
+        if chunks <= CHAIN_MAX {
+            match self.slabs.take_chunk(job.class) {
+                Some(new) if PageId::of(new) != job.page => {
+                    self.rescue(item, loc, new);
+                    return Some(RESCUE_COST);
+                }
+                Some(same_page) => {
+                    self.slabs.free_chunk(same_page);
+                    return Some(1);
+                }
+                None if self.end_colder(job.class, item, &owner) => return Some(RESCUE_COST),
+                None => {}
+            }
         }
         if !self.config.evict {
             return None;
@@ -301,12 +345,8 @@ impl Shard {
         Some(1)
     }
 
-    /// Moves a chunk of `item` to another page of its class if one can be had.
-    fn rescue(&mut self, job: &Job, item: Loc, owner: &Header, loc: Loc) -> bool {
-        if chain::chunks(&self.slabs.arena, item).take(CHAIN_MAX + 1).count() > CHAIN_MAX {
-            return false;
-        }
-        let Some(new) = self.chunk_elsewhere(job, item, owner) else { return false };
+    /// Moves a chunk of `item` to a chunk of another page.
+    fn rescue(&mut self, item: Loc, loc: Loc, new: Loc) {
         if item == loc {
             self.move_item(loc, new);
             self.counters.move_rescues += 1;
@@ -315,29 +355,26 @@ impl Shard {
             self.counters.move_chunk_rescues += 1;
         }
         self.slabs.free_chunk(loc);
-        true
     }
 
-    /// A chunk for an item that must leave its page: a free one, or that of an older item.
-    fn chunk_elsewhere(&mut self, job: &Job, item: Loc, owner: &Header) -> Option<Loc> {
-        for _ in 0..CHAIN_MAX {
-            match self.slabs.take_chunk(job.class) {
-                Some(new) if PageId::of(new) != job.page => return Some(new),
-                Some(same_page) => self.slabs.free_chunk(same_page),
-                None => {
-                    let tail = self.tail(job.class).filter(|&tail| tail != item)?;
-                    let header = *self.slabs.arena.header(tail);
-                    let older =
-                        (header.time(), header.sequence()) < (owner.time(), owner.sequence());
-                    let may = self.config.evict && !header.is_marked(mark::PINNED);
-                    if !older || !may || header.has(flag::ACTIVE) && !owner.has(flag::ACTIVE) {
-                        return None;
-                    }
-                    self.evict(job.class, tail, &header);
-                }
-            }
+    /// Ends the next victim of the class if `item` is worth more. True also if that victim got a
+    /// second life instead, so that another is next.
+    fn end_colder(&mut self, class: ClassId, item: Loc, owner: &Header) -> bool {
+        let Some(tail) = self.tail(class).filter(|&tail| tail != item) else { return false };
+        let header = *self.slabs.arena.header(tail);
+        if !self.config.evict || header.is_marked(mark::PINNED) {
+            return false;
         }
-        None
+        if header.has(flag::ACTIVE) {
+            self.promote(class, tail, header.segment());
+            return true;
+        }
+        let rank = |header: &Header| (was_used(header), header.time(), header.sequence());
+        let colder = rank(&header) < rank(owner);
+        if colder {
+            self.evict(class, tail, &header);
+        }
+        colder
     }
 
     fn move_item(&mut self, loc: Loc, new: Loc) {
@@ -371,6 +408,16 @@ impl Shard {
             arena.header_mut(before).next = new;
         }
     }
+}
+
+/// Whether an item was used more than once and not left alone for long since.
+fn was_used(header: &Header) -> bool {
+    header.has(flag::ACTIVE) || header.segment() == Segment::Warm
+}
+
+/// A class in a set of classes.
+const fn bit(class: ClassId) -> u64 {
+    1 << class.0
 }
 
 /// Whether a page is better used by the class with the younger items. A fifth of difference keeps

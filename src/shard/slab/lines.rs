@@ -47,7 +47,8 @@ const _: () = assert!(size_of::<Overflow>() == 64, "an overflow line is one cach
 
 impl Bucket {
     /// An empty bucket.
-    pub(in crate::shard) const EMPTY: Self = Self { locs: [0; BUCKET_LANES], tags: [0; 16] };
+    #[cfg(test)]
+    const EMPTY: Self = Self { locs: [0; BUCKET_LANES], tags: [0; 16] };
 
     /// Lanes with this tag, one bit each.
     #[inline]

@@ -101,10 +101,6 @@ impl Slabs {
         })
     }
 
-    pub(super) const fn pages_max(&self) -> u32 {
-        self.pages_max
-    }
-
     /// Most pages that the address range has room for.
     pub(super) const fn pages_limit(&self) -> u32 {
         self.arena.page_end() - PAGE_FIRST

@@ -146,11 +146,16 @@ impl Region {
         let at = self.address(from);
         // SAFETY: the range is ours, uncommitted and so unreferenced; MAP_FIXED replaces it.
         let got = unsafe { libc::mmap(at.cast(), upto - from, access, flags, -1, 0) };
-        let done = got == at.cast();
-        if done {
+        if got == at.cast() {
             self.committed = upto;
+            return true;
         }
-        done
+        // The failed attempt has unmapped the range. Take it again before somebody else does.
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
+        // SAFETY: as above; the range holds nothing.
+        let got = unsafe { libc::mmap(at.cast(), upto - from, libc::PROT_NONE, flags, -1, 0) };
+        assert!(got == at.cast(), "the reserved range was lost: {}", io::Error::last_os_error());
+        false
     }
 
     fn commit_anonymous(&mut self, upto: usize) -> io::Result<()> {

@@ -60,7 +60,7 @@ impl Model {
     fn name(&mut self) -> Vec<u8> {
         let number = self.random.below(400);
         let mut name = format!("key-{number}").into_bytes();
-        if number % 7 == 0 {
+        if number.is_multiple_of(7) {
             name.resize(200, b'x');
         }
         name
@@ -102,7 +102,11 @@ impl Model {
             self.map.remove(name);
         }
         let known = self.map.get(name).cloned();
-        assert!(seen == known, "the shard and the map differ in {}", name.escape_ascii());
+        let brief = |entry: &Option<Entry>| {
+            entry.as_ref().map(|e| (e.value.len(), e.flags, e.exptime, e.cas, e.stale))
+        };
+        let difference = (brief(&seen), brief(&known), self.shard.last_miss());
+        assert!(seen == known, "{}: shard and map differ: {difference:?}", name.escape_ascii());
         known
     }
 
@@ -299,7 +303,7 @@ impl Model {
             20..28 => {
                 self.shard.maintain(self.random.below(300) as u32);
             }
-            28..32 => {
+            28..32 if self.lossy => {
                 let classes = self.shard.class_table().count() as u64;
                 let [from, to] = [0; 2].map(|_| ClassId(1 + self.random.below(classes) as u8));
                 self.shard.reassign((from.0 % 2 == 0).then_some(from), to);

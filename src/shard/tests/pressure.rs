@@ -37,7 +37,7 @@ fn what_is_read_stays_and_what_is_not_goes() {
     let name = |number| format!("hot-{number}");
     let kept =
         (0..2_000).filter(|&number| read(&mut shard, name(number).as_bytes()).is_some()).count();
-    assert!(kept > 1_950, "{kept}");
+    assert!(kept > 1_950, "{kept} {:?}", shard.report());
     shard.check();
 }
 

@@ -44,8 +44,8 @@ pub fn block_signals() -> Result<(), Failure> {
 /// When the kernel refuses its thread or descriptor.
 pub fn spawn(shared: Arc<Shared>) -> Result<JoinHandle<()>, Failure> {
     let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-    let signals = SignalFd::with_flags(&signals(), flags)
-        .map_err(|error| Failure::os("signalfd", error))?;
+    let signals =
+        SignalFd::with_flags(&signals(), flags).map_err(|error| Failure::os("signalfd", error))?;
     std::thread::Builder::new()
         .name("control".to_owned())
         .spawn(move || {
@@ -75,11 +75,10 @@ async fn run(shared: Arc<Shared>, signals: SignalFd) {
 fn handle(shared: &Shared, number: u32) {
     match Signal::try_from(number.cast_signed()) {
         Ok(Signal::SIGTERM | Signal::SIGINT | Signal::SIGUSR1) => {
-            if shared.stopping.swap(true, Ordering::AcqRel) {
+            if !shared.stop() {
                 // The second one: whoever sent it does not want to wait.
                 std::process::exit(0);
             }
-            shared.tell_all(Note::Drain);
         }
         _ => {}
     }

@@ -1,6 +1,7 @@
 //! Commands of the binary protocol: which of them go into the group, and those that concern more
 //! than a key.
 
+use super::admin::Form;
 use super::group::Group;
 use super::state::State;
 use crate::conn::ConnId;
@@ -44,6 +45,9 @@ impl State {
                 line::OK => put_binary(&mut reply, opcode, opaque, 0, b""),
                 _ => put_binary_error(&mut reply, opcode, opaque, Status::AuthError),
             },
+            BinaryCommand::Stat(stats) => {
+                reply = self.statistics(id, stats, Form::Binary { opcode, opaque });
+            }
             _ => put_binary_error(&mut reply, opcode, opaque, Status::UnknownCommand),
         }
         self.reply(id, &reply);

@@ -25,7 +25,10 @@ impl State {
     /// Takes in what a connection received.
     pub(super) fn feed<'a>(&mut self, id: ConnId, bytes: &'a [u8], group: &mut Group<'a>) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        client.active_at = self.clock.now;
+        if client.active_at != self.clock.now {
+            client.active_at = self.clock.now;
+            self.shared.admin.registries[self.index].touch(id, self.clock.now);
+        }
         if client.input.is_empty() && !client.conn.is_paused() {
             self.feed_in_place(id, bytes, group);
         } else {
@@ -189,6 +192,9 @@ impl State {
     ) -> Option<&'a [u8]> {
         while let Some(key) = get.keys.next() {
             let work = Work::Get { with_cas: get.with_cas, touch: get.touch };
+            if get.touch.is_some() {
+                self.counters().gets_and_touches.add(1);
+            }
             let ran = self.push(id, key, work, group);
             if ran && !get.keys.unread().is_empty() && self.is_paused(id) {
                 if let Some(client) = self.clients.get_mut(id) {

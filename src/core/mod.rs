@@ -25,6 +25,7 @@ mod admin;
 mod auth;
 mod binary;
 mod client;
+mod counters;
 mod deliver;
 mod execute;
 mod gather;
@@ -36,5 +37,7 @@ mod state;
 mod turn;
 mod upload;
 
-pub use shared::{CoreCounters, Inbox, Note, Shared};
+pub use admin::Administration;
+pub use counters::{CoreCounters, CoreSums};
+pub use shared::{Inbox, Note, Shared};
 pub use turn::Core;

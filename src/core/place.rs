@@ -52,9 +52,9 @@ impl State {
     /// Takes in a connection that was counted in for this core.
     pub(super) fn adopt(&mut self, socket: OwnedFd) -> ConnId {
         let parser = Parser::new(self.binding, self.gate, self.limits);
-        let client = Client::new(socket.into_raw_fd(), parser, self.clock.now);
-        let id = self.clients.insert(client);
-        self.counters().connections.add(1);
+        let fd = socket.into_raw_fd();
+        let id = self.clients.insert(Client::new(fd, parser, self.clock.now));
+        self.registry().add(id, fd, self.clock.now);
         self.counters().connections_total.add(1);
         self.list(id);
         id
@@ -72,7 +72,8 @@ impl State {
             self.abandon_upload(*upload);
         }
         client.input.clear(&mut self.inputs);
-        self.counters().connections.sub(1);
+        self.registry().remove(id);
+        self.counters().connections_closed.add(1);
         self.shared.placement.lock().expect("no thread panics with the lock")[self.index] -= 1;
     }
 }

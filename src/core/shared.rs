@@ -2,10 +2,12 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::admin::Administration;
+use super::counters::CoreCounters;
 use crate::config::Config;
 use crate::mesh::Lent;
 use crate::os::clock::Clock;
@@ -33,6 +35,8 @@ pub struct Shared {
     pub stopping: AtomicBool,
     /// Cores that still run.
     pub cores_running: AtomicUsize,
+    /// What administrators change and watch.
+    pub admin: Administration,
 }
 
 impl Shared {
@@ -41,6 +45,15 @@ impl Shared {
         for inbox in &self.inboxes {
             inbox.post(Letter::Note(note));
         }
+    }
+
+    /// Tells every core to answer what it has received and end. False if that was said before.
+    pub fn stop(&self) -> bool {
+        let is_first = !self.stopping.swap(true, Ordering::AcqRel);
+        if is_first {
+            self.tell_all(Note::Drain);
+        }
+        is_first
     }
 }
 
@@ -93,78 +106,5 @@ impl Inbox {
     /// The descriptor that is readable when there are letters.
     pub(super) fn descriptor(&self) -> RawFd {
         self.event.as_fd().as_raw_fd()
-    }
-}
-
-/// Counters of one core, on cache lines of their own. Only that core adds to them, so an addition
-/// is a load and a store; everybody may read.
-#[derive(Default)]
-#[repr(align(128))]
-pub struct CoreCounters {
-    /// Bytes received.
-    pub bytes_read: Counter,
-    /// Bytes sent.
-    pub bytes_written: Counter,
-    /// Connections open now.
-    pub connections: Counter,
-    /// Connections ever opened.
-    pub connections_total: Counter,
-    /// Connections refused at the limit.
-    pub rejected: Counter,
-    /// Connections closed for having been idle.
-    pub idle_kicks: Counter,
-    /// `flush_all` commands.
-    pub flushes: Counter,
-    /// `me` commands, which memcached counts as `cmd_meta`.
-    pub metas: Counter,
-    /// Authentications, and those that failed.
-    pub auths: Counter,
-    /// Authentications that failed.
-    pub auth_errors: Counter,
-    /// Loop turns.
-    pub turns: Counter,
-    /// Operations on keys.
-    pub operations: Counter,
-    /// Groups run on a shard, and those that its token's holder ran for us.
-    pub groups: Counter,
-    /// Groups that were run by another core.
-    pub groups_posted: Counter,
-    /// Completion queue overflows.
-    pub overflows: Counter,
-    /// Receives that found no provided buffer.
-    pub buffers_missing: Counter,
-    /// Accepts that failed, for want of descriptors above all.
-    pub accept_errors: Counter,
-    /// Blocks of reply memory made.
-    pub blocks: Counter,
-}
-
-/// A number that one thread adds to and all may read.
-#[derive(Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds, on the one thread that writes.
-    #[inline]
-    pub fn add(&self, count: u64) {
-        self.0.store(self.get().wrapping_add(count), Ordering::Relaxed);
-    }
-
-    /// Subtracts, on the one thread that writes.
-    #[inline]
-    pub fn sub(&self, count: u64) {
-        self.0.store(self.get().wrapping_sub(count), Ordering::Relaxed);
-    }
-
-    /// Sets, on the one thread that writes.
-    #[inline]
-    pub fn set(&self, count: u64) {
-        self.0.store(count, Ordering::Relaxed);
-    }
-
-    /// The number now.
-    #[inline]
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
     }
 }

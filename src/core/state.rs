@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::admin::Registry;
 use super::client::{Client, Pin};
+use super::counters::CoreCounters;
 use super::execute::Replies;
 use super::group::{Group, ReplyPlace, ShardPart};
-use super::shared::{CoreCounters, Shared};
+use super::shared::Shared;
 use crate::config;
 use crate::config::limits::{GROUP_MAX, KEYS_BYTES_MIN, LINE_BYTES_MAX};
 use crate::conn::{ConnId, InputPool, Table};
@@ -64,6 +66,11 @@ impl State {
     #[inline]
     pub(super) fn counters(&self) -> &CoreCounters {
         &self.shared.counters[self.index]
+    }
+
+    #[inline]
+    pub(super) fn registry(&self) -> &Registry {
+        &self.shared.admin.registries[self.index]
     }
 
     pub(super) fn tell_time(&mut self) {
@@ -132,6 +139,8 @@ impl State {
     /// The shard's background work.
     pub(super) fn maintain(&mut self) {
         let now = self.clock.now;
+        self.counters().maintenance.add(1);
+        self.counters().blocks.set(self.blocks.blocks_made() as u64);
         self.shared.shards[self.index].run(&mut |shard: &mut Shard| {
             shard.set_now(now);
             shard.maintain(MAINTENANCE_ITEMS);

@@ -49,6 +49,7 @@ impl Core {
     /// When the kernel refuses the ring.
     pub fn new(index: usize, shared: Arc<Shared>, listeners: Vec<RawFd>) -> io::Result<Self> {
         let ring = Ring::new(&Setup::default())?;
+        shared.admin.registries[index].set_listeners(listeners.clone());
         let listeners = listeners.into_iter().map(|fd| Listener { fd, armed: false }).collect();
         let state = State::new(index, shared);
         let completions = Vec::with_capacity(4096);

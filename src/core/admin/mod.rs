@@ -1,0 +1,112 @@
+//! Commands that are not about one key: administration and statistics.
+//!
+//! They are rare, so they are written to be read: a command on the whole cache asks each shard in
+//! turn under its token, statistics are tables of names and how to find their values, and what
+//! administrators change lies behind locks that no request on a key ever takes.
+//!
+//! - [`commands`]: what changes the cache or the server;
+//! - [`stats`]: which family of statistics, and its form; [`general`], [`settings`], [`classes`],
+//!   [`cachedump`], [`registry`] (connections) and [`detail`] are the families;
+//! - [`facts`]: what the shards and cores have counted, summed;
+//! - [`live`]: the settings that change; [`accepting`]: whether connections are accepted.
+
+mod accepting;
+mod cachedump;
+mod classes;
+mod commands;
+mod crawls;
+mod detail;
+mod facts;
+mod general;
+mod listing;
+mod live;
+mod registry;
+mod settings;
+mod stats;
+
+use std::sync::{Mutex, MutexGuard};
+
+use super::counters::CoreSums;
+use super::state::State;
+use crate::config::Config;
+use crate::conn::ConnId;
+use crate::protocol::Admin;
+use crate::protocol::reply::line;
+
+use accepting::Accepting;
+use crawls::Crawls;
+use detail::Detail;
+use live::Live;
+
+pub(super) use listing::Form;
+pub(super) use registry::Registry;
+
+/// The answer to `version`. Clients read the number; the name behind it says who answers.
+const VERSION: &[u8] = b"VERSION 1.6.45 ringcached\r\n";
+
+/// What administrators change and watch, one for all cores.
+pub struct Administration {
+    live: Mutex<Live>,
+    /// What the counters were at `stats reset`.
+    reset_at: Mutex<CoreSums>,
+    /// Uses by prefix.
+    pub(super) detail: Detail,
+    /// Whether connections are accepted.
+    pub(super) accepting: Accepting,
+    /// The connections of each core.
+    pub(super) registries: Vec<Registry>,
+    /// Walks through the cache in search of dead items.
+    pub(super) crawls: Crawls,
+}
+
+impl Administration {
+    /// As the server starts.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let connections = config.connections_per_core_max();
+        Self {
+            live: Mutex::new(Live::new(config)),
+            reset_at: Mutex::default(),
+            detail: Detail::new(config.threads, config.prefix_delimiter, config.detail_enabled),
+            accepting: Accepting::default(),
+            registries: (0..config.threads).map(|_| Registry::new(connections)).collect(),
+            crawls: Crawls::default(),
+        }
+    }
+
+    /// The settings as they are now.
+    pub(super) fn live(&self) -> Live {
+        self.change_live().clone()
+    }
+
+    /// The settings, to change them.
+    fn change_live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().expect("no thread panics with the lock")
+    }
+}
+
+impl State {
+    /// Answers an administrative command. All requests before it have been run.
+    pub(super) fn administer(&mut self, id: ConnId, command: Admin<'_>) {
+        let (answer, noreply) = match command {
+            Admin::Version => (VERSION, false),
+            Admin::Quit => return self.finish(id),
+            Admin::Stats(stats) => {
+                let reply = self.statistics(id, &stats, Form::Text);
+                return self.reply(id, &reply);
+            }
+            Admin::FlushAll { delay, noreply } => (self.flush_all(delay), noreply),
+            Admin::Verbosity { level, noreply } => (self.set_verbosity(level), noreply),
+            Admin::Shutdown { graceful, noreply } => (self.shut_down(id, graceful), noreply),
+            Admin::CacheMemlimit { megabytes, noreply } => (self.limit_memory(megabytes), noreply),
+            Admin::SlabsReassign { classes, noreply } => (self.reassign(classes), noreply),
+            Admin::SlabsAutomove { setting, noreply } => (self.automove(setting), noreply),
+            Admin::Lru { setting, noreply } => (self.tune_lru(setting), noreply),
+            Admin::Crawler { .. } | Admin::Watch(_) => (line::ERROR, false),
+            Admin::RefreshCerts { noreply } => (line::ERROR, noreply),
+        };
+        if !noreply {
+            self.reply(id, answer);
+        }
+    }
+}

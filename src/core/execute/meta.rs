@@ -101,7 +101,10 @@ impl Command<'_, '_> {
             cas_compare: self.meta.cas_compare(),
             cas_new: self.meta.cas_new(),
             exptime: touched,
-            vivify: self.meta.vivify().map(|_| (self.meta.initial(), self.exptime_at(&fresh, None))),
+            vivify: self
+                .meta
+                .vivify()
+                .map(|_| (self.meta.initial(), self.exptime_at(&fresh, None))),
             key_binary: self.meta.key_is_base64(),
             ..Arithmetic::new(!self.meta.decrements(), self.meta.delta())
         };

@@ -6,6 +6,8 @@
 //! line into a plan.
 
 pub mod arrivals;
+pub mod bench;
+pub mod check;
 pub mod cli;
 pub mod compare;
 pub mod engine;
@@ -13,6 +15,7 @@ pub mod measure;
 pub mod net;
 pub mod plan;
 pub mod report;
+pub mod servers;
 pub mod value;
 pub mod wire;
 pub mod workload;

@@ -6,6 +6,7 @@
 
 use hdrhistogram::Histogram;
 
+use crate::check::ledger::Findings;
 use crate::workload::mix::Command;
 
 /// Longest latency told apart, in nanoseconds: two minutes.
@@ -118,6 +119,8 @@ pub struct Tally {
     pub arrivals_unsent: u64,
     /// Connections made anew after a loss.
     pub reconnects: u64,
+    /// How values were judged, if they were verified.
+    pub findings: Findings,
 }
 
 /// A finished request, as it is tallied.
@@ -193,6 +196,7 @@ impl Tally {
         self.arrivals_capped += other.arrivals_capped;
         self.arrivals_unsent += other.arrivals_unsent;
         self.reconnects += other.reconnects;
+        self.findings.merge(&other.findings);
     }
 
     /// The commands that occurred, with their tallies.

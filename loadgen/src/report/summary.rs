@@ -6,10 +6,11 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::check::ledger::Findings;
 use crate::engine::Outcome;
 use crate::measure::cpu::CpuTime;
 use crate::measure::tally::Tally;
-use crate::plan::{Load, Plan};
+use crate::plan::{Checking, Load, Plan};
 
 /// Latencies of many requests, in microseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -105,6 +106,8 @@ pub struct ClientSummary {
     pub arrivals_unsent: u64,
     /// Connections made anew.
     pub reconnects: u64,
+    /// The run was ended early because no connection could be had.
+    pub gave_up: bool,
     /// Why the result may be the generator's rather than the server's.
     pub doubts: Vec<String>,
 }
@@ -134,6 +137,8 @@ pub struct Summary {
     pub service_us: Percentiles,
     /// The same by command.
     pub commands: BTreeMap<&'static str, CommandSummary>,
+    /// How values were judged, if they were verified.
+    pub verified: Option<Findings>,
     /// Bytes sent.
     pub bytes_sent: u64,
     /// Bytes received.
@@ -172,6 +177,7 @@ impl Summary {
             response_us: Percentiles::of(&latencies.response),
             service_us: Percentiles::of(&latencies.service),
             commands: commands(tally),
+            verified: matches!(plan.checking, Checking::Verify(_)).then_some(tally.findings),
             bytes_sent: tally.bytes_sent,
             bytes_received: tally.bytes_received,
             client: client(outcome, whole, scaled(requests), scaled(keys)),
@@ -209,6 +215,7 @@ fn client(outcome: &Outcome, whole: Duration, requests: u64, keys: u64) -> Clien
         arrivals_capped: tally.arrivals_capped,
         arrivals_unsent: tally.arrivals_unsent,
         reconnects: tally.reconnects,
+        gave_up: outcome.gave_up,
         doubts: Vec::new(),
     };
     client.doubts = doubts(&client);
@@ -235,6 +242,9 @@ fn doubts(client: &ClientSummary) -> Vec<String> {
     }
     if client.arrivals_unsent > 0 {
         doubts.push(format!("{} requests were due and never sent", client.arrivals_unsent));
+    }
+    if client.gave_up {
+        doubts.push("the run ended early: no connection could be had any more".into());
     }
     doubts
 }

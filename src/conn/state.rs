@@ -142,7 +142,8 @@ impl Connection {
     /// What to submit now. The caller submits all of it: the state counts it as in flight.
     pub fn plan(&mut self) -> Plan {
         let mut plan = Plan::default();
-        if self.life == Life::Finishing && !self.ready && !self.sending {
+        // A connection that is paused has yet to produce what its last request is owed.
+        if self.life == Life::Finishing && !self.ready && !self.sending && !self.paused {
             self.life = Life::Closing;
         }
         if self.life == Life::Closing {
@@ -197,7 +198,10 @@ mod tests {
             assert!(!(plan.receive && self.receive), "one receive at a time");
             assert!(!(plan.send && self.send), "one send at a time");
             assert!(!plan.cancel_receive || self.receive, "only what is armed can be disarmed");
-            assert!(!plan.close || !(self.receive || self.send || self.shutdown), "close comes last");
+            assert!(
+                !plan.close || !(self.receive || self.send || self.shutdown),
+                "close comes last"
+            );
             self.receive |= plan.receive;
             self.send |= plan.send;
             self.shutdown |= plan.shutdown;

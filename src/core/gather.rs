@@ -7,12 +7,13 @@
 //! Requests that are not about one key are answered at once, after what was gathered before them
 //! has run: the order of a connection's replies is always the order of its requests.
 
-use super::execute::Work;
+use super::execute::{Work, key_of};
 use super::group::{Group, Operation};
 use super::state::State;
 use crate::config::limits::UPLOAD_BYTES_MIN;
 use crate::conn::{ConnId, Input};
 use crate::mesh::route;
+use crate::protocol::key::KEY_BYTES_MAX;
 use crate::protocol::reply::line;
 use crate::protocol::{Get, Key, Refusal, Request, Step};
 use crate::shard::hash_key;
@@ -162,10 +163,21 @@ impl State {
                 self.run(group);
                 self.administer(id, command);
             }
-            other => {
-                let _ = other;
-                self.push_literal(id, line::ERROR, group);
+            Request::MetaGet(_)
+            | Request::MetaSet(..)
+            | Request::MetaDelete(_)
+            | Request::MetaArithmetic(_) => self.push_request(id, request, group),
+            Request::MetaDebug(_) => {
+                self.counters().metas.add(1);
+                self.push_request(id, request, group);
             }
+            Request::MetaNoop => self.push_literal(id, line::META_NOOP, group),
+            Request::Binary(request) => self.take_binary(id, request, group),
+            Request::Authenticate { user, password } => {
+                self.run(group);
+                self.authenticate(id, user, password);
+            }
+            Request::Get(_) => unreachable!("retrievals are taken key by key"),
         }
     }
 
@@ -220,6 +232,28 @@ impl State {
         is_full
     }
 
+    /// Adds a request of the meta or the binary protocol. One that is about no key keeps its place
+    /// among the others by going along with the operation before it.
+    pub(super) fn push_request<'a>(
+        &mut self,
+        conn: ConnId,
+        request: Request<'a>,
+        group: &mut Group<'a>,
+    ) {
+        let mut scratch = [0; KEY_BYTES_MAX];
+        let key = key_of(&request, &mut scratch);
+        let hash = key.map(|key| hash_key(self.shared.hash_seed, key.bytes()));
+        if group.is_full() {
+            self.run(group);
+        }
+        let (shard, hash) = match hash {
+            Some(hash) => (route(hash, self.shared.shards.len()), hash),
+            None => companion(group),
+        };
+        let work = group.keep(request);
+        group.push(Operation { conn, shard, key: no_key(), hash, work });
+    }
+
     /// Adds a reply that needs no shard, in its place among the others: it goes along with the
     /// operation before it.
     #[inline]
@@ -229,12 +263,11 @@ impl State {
         text: &'static [u8],
         group: &mut Group<'a>,
     ) {
-        let no_key = Key::new(b"-").expect("one byte is a legal key");
         if group.is_full() {
             self.run(group);
         }
-        let (shard, hash) = group.last().map_or((0, 0), |last| (last.shard, last.hash));
-        group.push(Operation { conn, shard, key: no_key, hash, work: Work::Literal(text) });
+        let (shard, hash) = companion(group);
+        group.push(Operation { conn, shard, key: no_key(), hash, work: Work::Literal(text) });
     }
 
     fn refuse(&mut self, id: ConnId, refusal: Refusal, group: &mut Group<'_>) {
@@ -248,4 +281,14 @@ impl State {
             }
         }
     }
+}
+
+/// The shard and hash of the last operation, which one without a key goes along with.
+fn companion(group: &Group<'_>) -> (usize, u64) {
+    group.last().map_or((0, 0), |last| (last.shard, last.hash))
+}
+
+/// The key of an operation that looks at none.
+fn no_key() -> Key<'static> {
+    Key::new(b"-").expect("one byte is a legal key")
 }

@@ -6,7 +6,7 @@
 //! for; each shard's part runs under its token, in the order of the requests; the replies are then
 //! delivered in the order of the requests, whatever order they were made in.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use arrayvec::ArrayVec;
 
@@ -14,7 +14,7 @@ use super::execute::{Replies, Work};
 use crate::config::limits::GROUP_MAX;
 use crate::conn::ConnId;
 use crate::mesh::Job;
-use crate::protocol::{Clock, Key};
+use crate::protocol::{Clock, Key, Request};
 use crate::shard::Shard;
 
 /// An operation on one key.
@@ -27,7 +27,52 @@ pub(super) struct Operation<'a> {
 }
 
 /// Operations that will run together.
-pub(super) type Group<'a> = ArrayVec<Operation<'a>, GROUP_MAX>;
+///
+/// Requests of the meta and the binary protocol have many fields, which a `get` should not carry
+/// around: they stand beside the operations, and [`Work::Request`] tells which one is meant.
+#[derive(Default)]
+pub(super) struct Group<'a> {
+    operations: ArrayVec<Operation<'a>, GROUP_MAX>,
+    requests: ArrayVec<Request<'a>, GROUP_MAX>,
+}
+
+impl<'a> Group<'a> {
+    /// A group of nothing.
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.operations.is_full()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.operations.clear();
+        self.requests.clear();
+    }
+
+    /// Adds an operation. The group must not be full.
+    #[inline]
+    pub(super) fn push(&mut self, operation: Operation<'a>) {
+        self.operations.push(operation);
+    }
+
+    /// Keeps a request for the operation that is pushed next, which names it by the work returned.
+    pub(super) fn keep(&mut self, request: Request<'a>) -> Work<'a> {
+        self.requests.push(request);
+        Work::Request(self.requests.len() - 1)
+    }
+}
+
+impl<'a> Deref for Group<'a> {
+    type Target = [Operation<'a>];
+
+    #[inline]
+    fn deref(&self) -> &[Operation<'a>] {
+        &self.operations
+    }
+}
 
 /// Where each operation's reply lies in the text, and where its pinned value in the list of them.
 #[derive(Default, Clone)]
@@ -39,7 +84,7 @@ pub(super) struct ReplyPlace {
 /// The part of a group that one shard does.
 pub(super) struct ShardPart<'g, 'a> {
     pub(super) shard: usize,
-    pub(super) group: &'g [Operation<'a>],
+    pub(super) group: &'g Group<'a>,
     pub(super) replies: &'g mut Replies,
     pub(super) places: &'g mut [ReplyPlace],
     pub(super) clock: Clock,
@@ -65,6 +110,7 @@ impl Job<Shard> for ShardPart<'_, '_> {
             operation.work.execute(
                 operation.key,
                 operation.hash,
+                &group.requests,
                 shard,
                 self.replies,
                 self.clock,

@@ -18,20 +18,26 @@
 //!
 //! The files follow the story: [`turn`] is the loop, [`gather`] turns bytes into operations,
 //! [`group`] runs them, [`execute`] holds what each operation does, [`client`] is a connection
-//! with its buffers, [`shared`] is what all cores see, [`admin`] answers what is not about a key.
+//! with its buffers, [`shared`] is what all cores see, [`admin`] answers what is not about a key,
+//! [`auth`] lets clients in.
 
 mod admin;
+mod auth;
+mod binary;
 mod client;
 mod counters;
 mod deliver;
 mod execute;
 mod gather;
 mod group;
+mod idle;
 mod place;
 mod plans;
 mod shared;
 mod state;
+mod trace;
 mod turn;
+mod upkeep;
 mod upload;
 
 pub use admin::Administration;

@@ -7,11 +7,12 @@
 
 use arrayvec::ArrayVec;
 
-use super::execute::{Replies, answer_store, upload_options};
+use super::execute::{Replies, answer_store, key_of, upload_options};
 use super::group::Group;
 use super::state::State;
 use crate::conn::ConnId;
 use crate::mesh::route;
+use crate::protocol::key::KEY_BYTES_MAX;
 use crate::protocol::reply::line;
 use crate::protocol::{Parser, Request, Step};
 use crate::shard::{Key, Reservation, Shard, Stored, hash_key};
@@ -62,10 +63,9 @@ impl State {
         value_bytes: usize,
         tail_bytes: usize,
     ) {
-        let (key, options) = upload_options(request, self.clock);
-        let hash = hash_key(self.shared.hash_seed, key.bytes());
-        let shard = route(hash, self.shared.shards.len());
-        let key = Key { bytes: key.bytes(), hash };
+        let options = upload_options(request, self.clock);
+        let mut scratch = [0; KEY_BYTES_MAX];
+        let (shard, key) = self.locate(request, &mut scratch);
         let mut outcome = None;
         let now = self.clock.now;
         self.shared.shards[shard].run(&mut |shard: &mut Shard| {
@@ -86,7 +86,7 @@ impl State {
             }
             Err(stored) => {
                 client.conn.parser.swallow(value_bytes + tail_bytes);
-                self.answer(id, request, stored);
+                self.answer(id, request, value_bytes, stored);
             }
         }
     }
@@ -107,7 +107,7 @@ impl State {
         let Some(client) = self.clients.get_mut(id) else { return };
         let Some(upload) = client.upload.take() else { return };
         let Upload { header, mut parser, reservation, shard, tail, .. } = *upload;
-        let Step::Upload { request, .. } = parser.next(&header) else {
+        let Step::Upload { request, value_bytes, .. } = parser.next(&header) else {
             unreachable!("the same parser state and bytes give the same step");
         };
         let is_whole = Parser::tail(&tail);
@@ -124,7 +124,7 @@ impl State {
             }
         });
         match stored {
-            Some(stored) => self.answer(id, &request, stored),
+            Some(stored) => self.answer(id, &request, value_bytes, stored),
             None if noreply(&request) => {}
             None => self.reply(id, line::BAD_DATA_CHUNK),
         }
@@ -143,21 +143,31 @@ impl State {
     /// A store that is over the limit. The value that it was to replace goes, where memcached drops
     /// it too; the parser drops the bytes.
     pub(super) fn refuse_oversize(&mut self, id: ConnId, request: &Request<'_>) {
-        let (key, options) = upload_options(request, self.clock);
-        let hash = hash_key(self.shared.hash_seed, key.bytes());
-        let shard = route(hash, self.shared.shards.len());
-        let key = Key { bytes: key.bytes(), hash };
+        let options = upload_options(request, self.clock);
+        let mut scratch = [0; KEY_BYTES_MAX];
+        let (shard, key) = self.locate(request, &mut scratch);
         let now = self.clock.now;
         self.shared.shards[shard].run(&mut |shard: &mut Shard| {
             shard.set_now(now);
             shard.refuse_too_large(&key, &options);
         });
-        self.answer(id, request, Stored::TooLarge);
+        self.answer(id, request, 0, Stored::TooLarge);
     }
 
-    fn answer(&mut self, id: ConnId, request: &Request<'_>, stored: Stored) {
+    /// The shard that a store's key belongs to, and the key.
+    fn locate<'k>(
+        &self,
+        request: &Request<'k>,
+        scratch: &'k mut [u8; KEY_BYTES_MAX],
+    ) -> (usize, Key<'k>) {
+        let key = key_of(request, scratch).expect("a store has a key").bytes();
+        let hash = hash_key(self.shared.hash_seed, key);
+        (route(hash, self.shared.shards.len()), Key { bytes: key, hash })
+    }
+
+    fn answer(&mut self, id: ConnId, request: &Request<'_>, value_bytes: usize, stored: Stored) {
         let mut replies = Replies::default();
-        answer_store(request, stored, &mut replies);
+        answer_store(request, value_bytes, stored, &mut replies);
         self.reply(id, &replies.text);
     }
 }

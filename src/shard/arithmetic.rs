@@ -80,15 +80,18 @@ impl Shard {
     }
 
     fn arithmetic_missed(&mut self, key: &Key<'_>, options: &Arithmetic) -> Computed {
-        if options.increment {
-            self.counters.incr_misses += 1;
-        } else {
-            self.counters.decr_misses += 1;
-        }
-        let Some((number, exptime)) = options.vivify else { return Computed::NotFound };
+        let Some((number, exptime)) = options.vivify else {
+            if options.increment {
+                self.counters.incr_misses += 1;
+            } else {
+                self.counters.decr_misses += 1;
+            }
+            return Computed::NotFound;
+        };
         let mut digits = [0; DIGITS_MAX];
         let store = StoreOptions {
             cas_new: options.cas_new,
+            key_binary: options.key_binary,
             ..StoreOptions::new(StoreMode::Add, 0, exptime)
         };
         match self.insert_new(key, &store, format(number, &mut digits)) {

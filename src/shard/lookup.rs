@@ -33,13 +33,18 @@ impl Shard {
         if self.find_live(key).is_some() {
             return self.look_up(key, options.access, options.bump);
         }
-        self.count_miss(options.access);
         let store = StoreOptions {
             cas_new: vivify.cas,
             key_binary: vivify.key_binary,
             ..StoreOptions::new(StoreMode::Add, 0, vivify.exptime)
         };
-        let loc = self.insert_new(key, &store, b"")?;
+        let Some(loc) = self.insert_new(key, &store, b"") else {
+            self.count_miss(options.access);
+            return None;
+        };
+        // As in memcached, whoever is handed the new item has a hit.
+        let header = *self.slabs.arena.header(loc);
+        self.count_hit(loc, &header, options.access);
         let last_access = self.now;
         Some(Hit { shard: self, loc, last_access, hit_before: false, created: true })
     }

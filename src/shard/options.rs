@@ -271,13 +271,23 @@ pub struct Arithmetic {
     pub exptime: Option<u32>,
     /// On a miss: store this number with this expiry time.
     pub vivify: Option<(u64, u32)>,
+    /// Whether the client spelled the key in base64, for an item that the miss creates.
+    pub key_binary: bool,
 }
 
 impl Arithmetic {
     /// Plain `incr` or `decr`.
     #[must_use]
     pub const fn new(increment: bool, delta: u64) -> Self {
-        Self { increment, delta, cas_compare: None, cas_new: None, exptime: None, vivify: None }
+        Self {
+            increment,
+            delta,
+            cas_compare: None,
+            cas_new: None,
+            exptime: None,
+            vivify: None,
+            key_binary: false,
+        }
     }
 }
 

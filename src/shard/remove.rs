@@ -20,8 +20,10 @@ impl Shard {
             self.counters.delete_misses += 1;
             return Deleted::Exists;
         }
-        let class = self.slabs.class_of(loc);
-        self.counters_of(class).delete_hits += 1;
+        if !options.invalidate {
+            let class = self.slabs.class_of(loc);
+            self.counters_of(class).delete_hits += 1;
+        }
         if !options.clear && !options.invalidate {
             self.end(slot, key.hash, loc);
             return Deleted::Deleted;
@@ -41,8 +43,7 @@ impl Shard {
         let recipe = Recipe {
             client_flags: 0,
             exptime: options.exptime.unwrap_or(0),
-            cas_new: Some(cas),
-            marks: 0,
+            ..self.recipe_of(loc, Some(cas))
         };
         self.recreate(key, loc, 0, &recipe, |_, _, _| ())
     }

@@ -85,6 +85,7 @@ impl Shard {
             self.counters_of(class).cas_hits += 1;
             Verdict::Replace(loc)
         } else if invalidate && cas < present && cas != 0 {
+            self.counters_of(class).cas_hits += 1;
             Verdict::ReplaceStale(loc)
         } else {
             self.counters_of(class).cas_badval += 1;

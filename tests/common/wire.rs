@@ -11,6 +11,11 @@ use std::time::{Duration, Instant};
 /// How long a reply may take before a test fails.
 pub(crate) const REPLY_WITHIN: Duration = Duration::from_secs(10);
 
+/// A command that changes nothing, with a reply that no other has: what comes behind it is known to
+/// be the answer to something later. It is older than `mn`, which serves meta clients for this.
+pub(crate) const BARRIER: &str = "lru tune 50 50 0.1 2.0\r\n";
+pub(crate) const BARRIER_REPLY: &str = "ERROR hot and warm pcts must not exceed 80\r\n";
+
 /// One connection, with the bytes that were received but not yet asked for.
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -115,7 +120,7 @@ impl Wire {
     /// Asserts that nothing has come that was not read: the stream is where we think it is.
     #[track_caller]
     pub(crate) fn assert_in_step(&mut self) {
-        self.expect("mn\r\n", "MN\r\n");
+        self.expect(BARRIER, BARRIER_REPLY);
         assert!(self.received.is_empty(), "unread bytes: {}", super::show(&self.received));
     }
 

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use crate::common::wire::{BARRIER, BARRIER_REPLY};
 use crate::common::{Server, assert_same_bytes, show_line};
 use crate::compare::Pair;
 
@@ -90,10 +91,13 @@ const KNOWN: &[Known] = known! {
         => BAD, "OK\r\n";
     "the window of the page mover became a setting": "slabs automove window 1\r\n"
         => BAD, "CLIENT_ERROR automove window too low or too high\r\n";
-    "the second kind of dump is newer": "lru_crawler mgdump x\r\n"
-        => "ERROR\r\n", "BADCLASS invalid class id\r\n";
     "certificates are a matter of builds with TLS": "refresh_certs\r\n"
         => "Error TLS not enabled\r\n", "ERROR\r\n";
+};
+
+const KNOWN_META: &[Known] = known! {
+    "the second kind of dump is newer": "lru_crawler mgdump x\r\n"
+        => "ERROR\r\n", "BADCLASS invalid class id\r\n";
     "a quiet ma is quiet when it makes its number, too": "ma auto N0 q\r\nma auto2 N0 J7 q v\r\n"
         => "HD\r\nVA 1\r\n7\r\n", "";
     "append and prepend make an item": "ms viv 2 MA N0\r\nab\r\nms viv 2 MP N0\r\ncd\r\n"
@@ -122,9 +126,18 @@ const KNOWN: &[Known] = known! {
         => "HD\r\n", "CLIENT_ERROR bad command line format\r\nERROR\r\n";
 };
 
-/// Asks both servers every request of the list.
-pub(crate) fn check(pair: &Pair) {
-    for known in KNOWN {
+/// Asks both servers every text request of the list.
+pub(crate) fn check_text(pair: &Pair) {
+    check(pair, KNOWN);
+}
+
+/// Asks both servers every meta request of the list.
+pub(crate) fn check_meta(pair: &Pair) {
+    check(pair, KNOWN_META);
+}
+
+fn check(pair: &Pair, list: &[Known]) {
+    for known in list {
         let request = known.request.replace("{K}", &"K".repeat(251));
         let what = format!("{}: {}", known.why, show_line(request.as_bytes()));
         let expected = if pair.today { known.today } else { known.debian };
@@ -134,10 +147,14 @@ pub(crate) fn check(pair: &Pair) {
 }
 
 fn expect(server: &Server, what: &str, request: &str, reply: &str) {
-    let all = format!("{request}mn\r\n");
+    let all = format!("{request}{BARRIER}");
     let quiet = Duration::from_millis(500);
-    let (found, _) = server.connect().converse(&[all.as_bytes()], Duration::ZERO, b"MN\r\n", quiet);
-    // A reply that ends with the barrier itself is that of `mn` asked for in the list.
-    let expected = format!("{reply}MN\r\n");
+    let (found, _) = server.connect().converse(
+        &[all.as_bytes()],
+        Duration::ZERO,
+        BARRIER_REPLY.as_bytes(),
+        quiet,
+    );
+    let expected = format!("{reply}{BARRIER_REPLY}");
     assert_same_bytes(what, expected.as_bytes(), &found);
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::common::Server;
-use crate::common::wire::End;
+use crate::common::wire::{BARRIER, BARRIER_REPLY, End};
 use crate::script::{Script, Segment};
 
 /// How long no reply must come, where the barrier went into a value, until the replies count as
@@ -47,7 +47,7 @@ impl Dialect {
     /// A last command and the end of its reply, by which the end of all replies is seen.
     fn barrier(self) -> (&'static [u8], &'static [u8]) {
         match self {
-            Self::Text => (b"mn\r\n", b"MN\r\n"),
+            Self::Text => (BARRIER.as_bytes(), BARRIER_REPLY.as_bytes()),
             Self::Binary => (
                 b"\x80\x0a\0\0\0\0\0\0\0\0\0\0last\0\0\0\0\0\0\0\0",
                 b"\x81\x0a\0\0\0\0\0\0\0\0\0\0last\0\0\0\0\0\0\0\0",

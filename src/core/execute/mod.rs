@@ -5,10 +5,14 @@
 //! the shard's token, perhaps on another core than the one that parsed the request, so it knows
 //! nothing but the shard, the clock and where to put the reply.
 
+mod binary;
+mod meta;
 mod text;
 
 use super::client::Pin;
+use super::trace::Trace;
 use crate::config::limits::PINNED_BYTES_MIN;
+use crate::protocol::key::KEY_BYTES_MAX;
 use crate::protocol::time::exptime_to_clock;
 use crate::protocol::{Clock, Key, Request, Store};
 use crate::shard::{self, Hit, Shard, Stored};
@@ -19,6 +23,8 @@ pub(super) struct Replies {
     pub(super) text: Vec<u8>,
     /// Values that are not copied, and where in `text` each belongs.
     pub(super) pins: Vec<(usize, Option<Pin>)>,
+    /// What the operations did, if somebody watches.
+    pub(super) trace: Trace,
     /// The shard that is at work.
     pub(super) shard: usize,
 }
@@ -55,6 +61,8 @@ pub(super) enum Work<'a> {
     Touch { exptime: i64, noreply: bool },
     /// `incr`, `decr`.
     Arithmetic { decrement: bool, delta: u64, noreply: bool },
+    /// A request of the meta or the binary protocol, by its number in the group.
+    Request(usize),
 }
 
 impl Work<'_> {
@@ -63,6 +71,7 @@ impl Work<'_> {
         &self,
         key: Key<'_>,
         hash: u64,
+        requests: &[Request<'_>],
         shard: &mut Shard,
         replies: &mut Replies,
         clock: Clock,
@@ -82,25 +91,75 @@ impl Work<'_> {
             Self::Arithmetic { decrement, delta, noreply } => {
                 text::arithmetic(item, !*decrement, *delta, *noreply, shard, replies);
             }
+            Self::Request(index) => execute(&requests[*index], hash, shard, replies, clock),
         }
     }
 }
 
-/// The key and the shard's options of a store whose value is still to come.
-pub(super) fn upload_options<'a>(
-    request: &Request<'a>,
+/// Does what a request of the meta or the binary protocol asks.
+fn execute(
+    request: &Request<'_>,
+    hash: u64,
+    shard: &mut Shard,
+    replies: &mut Replies,
     clock: Clock,
-) -> (Key<'a>, shard::StoreOptions) {
+) {
+    let meta = |meta| meta::Command { meta, hash, clock };
     match request {
-        Request::Store(store) => (store.key, text::options(store, clock)),
+        Request::MetaGet(flags) => meta(flags).get(shard, replies),
+        Request::MetaSet(flags, value) => meta(flags).set(value, shard, replies),
+        Request::MetaDelete(flags) => meta(flags).delete(shard, replies),
+        Request::MetaArithmetic(flags) => meta(flags).arithmetic(shard, replies),
+        Request::MetaDebug(flags) => meta(flags).debug(shard, replies),
+        Request::Binary(request) => {
+            binary::Command { request, hash, clock }.execute(shard, replies);
+        }
+        _ => unreachable!("requests of the text protocol are other kinds of work"),
+    }
+}
+
+/// The shard's options of a store whose value is still to come.
+pub(super) fn upload_options(request: &Request<'_>, clock: Clock) -> shard::StoreOptions {
+    match request {
+        Request::Store(store) => text::options(store, clock),
+        Request::MetaSet(meta, _) => meta::options(meta, clock),
+        Request::Binary(request) => binary::options(request, clock),
         _ => unreachable!("the parser uploads stores only"),
     }
 }
 
-/// Appends what a store is answered, however its value came.
-pub(super) fn answer_store(request: &Request<'_>, stored: Stored, replies: &mut Replies) {
+/// Appends what a store is answered, however its value of `value_bytes` came.
+pub(super) fn answer_store(
+    request: &Request<'_>,
+    value_bytes: usize,
+    stored: Stored,
+    replies: &mut Replies,
+) {
     match request {
         Request::Store(store) => text::answer_store(store, stored, replies),
+        Request::MetaSet(meta, _) => meta::answer_store(meta, value_bytes, stored, replies),
+        Request::Binary(request) => binary::answer_store(request, stored, replies),
         _ => unreachable!("the parser uploads stores only"),
     }
 }
+
+/// The key that a request is about, as the cache knows it: base64 is decoded into `scratch`. None
+/// for requests that are about no key.
+pub(super) fn key_of<'k>(
+    request: &Request<'k>,
+    scratch: &'k mut [u8; KEY_BYTES_MAX],
+) -> Option<Key<'k>> {
+    match request {
+        Request::Store(store) => Some(store.key),
+        Request::MetaGet(meta)
+        | Request::MetaSet(meta, _)
+        | Request::MetaDelete(meta)
+        | Request::MetaArithmetic(meta)
+        | Request::MetaDebug(meta) => Some(meta.key(scratch)),
+        Request::Binary(request) => binary::key_of(request),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,55 @@
+//! Commands of the binary protocol: which of them go into the group, and those that concern more
+//! than a key.
+
+use super::admin::Form;
+use super::group::Group;
+use super::state::State;
+use crate::conn::ConnId;
+use crate::protocol::binary::BinaryCommand;
+use crate::protocol::reply::{Status, line, put_binary, put_binary_error};
+use crate::protocol::{Binary, Request};
+
+impl State {
+    /// Takes a command in. NOOP and VERSION go along with the commands before them, because a
+    /// multi-get is a line of quiet gets with a NOOP at its end.
+    pub(super) fn take_binary<'a>(
+        &mut self,
+        id: ConnId,
+        request: Binary<'a>,
+        group: &mut Group<'a>,
+    ) {
+        match request.command {
+            BinaryCommand::Quit => {
+                self.push_request(id, Request::Binary(request), group);
+                self.run(group);
+                self.finish(id);
+            }
+            BinaryCommand::Flush { .. }
+            | BinaryCommand::Stat(_)
+            | BinaryCommand::SaslList
+            | BinaryCommand::SaslAuth { .. }
+            | BinaryCommand::SaslStep { .. } => {
+                self.run(group);
+                self.administer_binary(id, &request);
+            }
+            _ => self.push_request(id, Request::Binary(request), group),
+        }
+    }
+
+    fn administer_binary(&mut self, id: ConnId, request: &Binary<'_>) {
+        let mut reply = Vec::new();
+        let Binary { opcode, opaque, quiet, .. } = *request;
+        match &request.command {
+            BinaryCommand::Flush { delay } => match self.flush_all(Ok(*delay)) {
+                line::OK if quiet => {}
+                line::OK => put_binary(&mut reply, opcode, opaque, 0, b""),
+                _ => put_binary_error(&mut reply, opcode, opaque, Status::AuthError),
+            },
+            BinaryCommand::Stat(stats) => {
+                reply = self.statistics(id, stats, Form::Binary { opcode, opaque });
+            }
+            _ => put_binary_error(&mut reply, opcode, opaque, Status::UnknownCommand),
+        }
+        self.reply(id, &reply);
+    }
+}

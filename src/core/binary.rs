@@ -46,7 +46,7 @@ impl State {
                 _ => put_binary_error(&mut reply, opcode, opaque, Status::AuthError),
             },
             BinaryCommand::Stat(stats) => {
-                reply = self.statistics(id, stats, Form::Binary { opcode, opaque });
+                return self.statistics(id, stats, Form::Binary { opcode, opaque });
             }
             _ => put_binary_error(&mut reply, opcode, opaque, Status::UnknownCommand),
         }

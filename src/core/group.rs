@@ -105,6 +105,7 @@ impl Job<Shard> for ShardPart<'_, '_> {
             }
         }
         for (index, operation) in mine {
+            self.replies.trace.set_operation(index);
             let text = self.replies.text.len();
             let pins = self.replies.pins.len();
             operation.work.execute(

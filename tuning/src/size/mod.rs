@@ -87,8 +87,8 @@ fn cores(demand: &Demand) -> usize {
     (demand.requests_per_s / (demand.core_requests_per_s * LOAD_PLANNED)).ceil().max(1.0) as usize
 }
 
-/// Less than two pages a shard the server refuses: one fills while the other is emptied.
-const SHARD_MB_MIN: u64 = 2;
+/// A shard holds at least four pages, whatever it is given.
+const SHARD_MB_MIN: u64 = 4;
 
 fn least_mb(threads: usize) -> u64 {
     threads as u64 * SHARD_MB_MIN
@@ -206,6 +206,6 @@ mod tests {
     fn a_tiny_set_still_gets_what_the_server_starts_with() {
         let mut tiny = demand(10.0, "10");
         tiny.threads = Some(4);
-        assert_eq!(plan(&tiny).memory_mb, 8);
+        assert_eq!(plan(&tiny).memory_mb, 16);
     }
 }

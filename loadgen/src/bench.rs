@@ -1,4 +1,5 @@
-//! One measurement: fill, run, and read the CPU time of the servers around it. Every experiment is made of these.
+//! One measurement: fill, run, and read the CPU time of the servers around it. Every experiment is
+//! made of these.
 
 use std::sync::Arc;
 use std::time::Duration;

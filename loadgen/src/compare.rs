@@ -1,8 +1,9 @@
-//! Runs servers in turn under one load, interleaved, and tells medians and ratios with their spread.
+//! Runs servers in turn under one load, interleaved, and tells medians and ratios with their
+//! spread.
 //!
-//! A B A B ... instead of A A ... B B: whatever drifts on the host (clock speed, neighbours) drifts over
-//! all servers alike. A ratio is taken round by round, between runs that were neighbours in time, and the
-//! median of these is told with the lowest and highest.
+//! A B A B ... instead of A A ... B B: whatever drifts on the host (clock speed, neighbours) drifts
+//! over all servers alike. A ratio is taken round by round, between runs that were neighbours in
+//! time, and the median of these is told with the lowest and highest.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! A load generator for memcached-compatible servers that measures tails honestly.
 //!
-//! The modules in the order of their dependence: `value` derives values, `workload` draws requests, `arrivals`
-//! says when, `wire` writes requests and reads replies, `net` has the sockets and the ring, `measure`
-//! counts, `plan` is a run as data, `engine` runs it, `report` tells the result, `cli` turns a command
-//! line into a plan.
+//! The modules in the order of their dependence: `value` derives values, `workload` draws requests,
+//! `arrivals` says when, `wire` writes requests and reads replies, `net` has the sockets and the
+//! ring, `measure` counts, `plan` is a run as data, `engine` runs it, `report` tells the result,
+//! `cli` turns a command line into a plan.
 
 pub mod arrivals;
 pub mod bench;

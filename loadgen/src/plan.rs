@@ -1,6 +1,7 @@
 //! A run as data: everything the command line said, checked and resolved, and nothing else.
 //!
-//! The engine takes a plan and knows no flags; search, sweep and compare change a plan and run it again.
+//! The engine takes a plan and knows no flags; search, sweep and compare change a plan and run it
+//! again.
 
 use std::sync::Arc;
 use std::time::Duration;

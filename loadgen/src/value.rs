@@ -1,10 +1,11 @@
-//! Values that tell where they come from: derived from the key's number and a version, never stored.
+//! Values that tell where they come from: derived from the key's number and a version, never
+//! stored.
 //!
-//! A value starts with the key's number, the version and a check over both, eight bytes each, little-endian, cut
-//! where the value ends; the rest is a slice of a table of printable letters that starts at a place the
-//! check names. So a reader who knows only the key can tell a right value from another key's, from an
-//! older version and from damaged bytes, with no memory of what was written. A value below 24 bytes
-//! says less: at 8 it still names its key, at 16 its version.
+//! A value starts with the key's number, the version and a check over both, eight bytes each,
+//! little-endian, cut where the value ends; the rest is a slice of a table of printable letters
+//! that starts at a place the check names. So a reader who knows only the key can tell a right
+//! value from another key's, from an older version and from damaged bytes, with no memory of what
+//! was written. A value below 24 bytes says less: at 8 it still names its key, at 16 its version.
 
 /// Letters in the filler table; a power of two, so that a mask picks the place.
 const TABLE_BYTES: usize = 1 << 16;
@@ -120,7 +121,8 @@ fn word(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
-/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection whose output bits all depend on all input bits.
+/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection whose output bits all depend
+/// on all input bits.
 pub fn mix(mut x: u64) -> u64 {
     x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -16,8 +16,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use crate::config::Failure;
 use crate::core::{Note, Shared};
 
-/// glommio registers this much memory for file input and output, which is resident from then on. Its
-/// own default is 10 MB; timers need none of it.
+/// glommio registers this much memory for file input and output, which is resident from then on.
+/// Its own default is 10 MB; timers need none of it.
 const IO_MEMORY_BYTES: usize = 64 << 10;
 /// Entries of each of glommio's rings.
 const RING_DEPTH: usize = 32;

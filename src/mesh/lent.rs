@@ -63,8 +63,8 @@ impl<T> Lent<T> {
         }
     }
 
-    /// Has `job` done: here if the token is free, else by the token's holder. Returns when it is done;
-    /// true if it was done in place.
+    /// Has `job` done: here if the token is free, else by the token's holder. Returns when it is
+    /// done; true if it was done in place.
     pub fn run(&self, job: &mut dyn Job<T>) -> bool {
         if self.try_take() {
             self.with_token(|value| job.run(value));

@@ -1,14 +1,16 @@
-//! Histories: everything that was asked and answered about each key, and whether a cache may behave so.
+//! Histories: everything that was asked and answered about each key, and whether a cache may behave
+//! so.
 //!
-//! A cache may forget at any time but must not lie. Each key is a register whose values all differ (every write
-//! has its own version), so the test of Gibbons and Korach (1997) for atomic registers decides it in the time of
-//! a sort. All operations on one value form a *cluster*: its write and the reads that returned it. If some
-//! operation of the cluster ended before another began, the key certainly held the value all the time
-//! between the two: the cluster's *zone*. Two zones of different values must not overlap, and
-//! an operation on another value, or one that found nothing, must not lie wholly within a zone. Two additions
-//! make it fit caches. An operation that finds nothing is a cluster of its own, since forgetting needs no
-//! request. And a `cas` that was accepted is also a read of the value whose number it named: so that value must
-//! have held until then. An operation without an answer may take effect at any time from its start on, or never.
+//! A cache may forget at any time but must not lie. Each key is a register whose values all differ
+//! (every write has its own version), so the test of Gibbons and Korach (1997) for atomic registers
+//! decides it in the time of a sort. All operations on one value form a *cluster*: its write and
+//! the reads that returned it. If some operation of the cluster ended before another began, the key
+//! certainly held the value all the time between the two: the cluster's *zone*. Two zones of
+//! different values must not overlap, and an operation on another value, or one that found nothing,
+//! must not lie wholly within a zone. Two additions make it fit caches. An operation that finds
+//! nothing is a cluster of its own, since forgetting needs no request. And a `cas` that was
+//! accepted is also a read of the value whose number it named: so that value must have held until
+//! then. An operation without an answer may take effect at any time from its start on, or never.
 
 use std::collections::HashMap;
 
@@ -183,7 +185,8 @@ fn check_key(events: &[Event], initial: u64) -> Vec<String> {
             _ => None,
         };
         let Some(version) = version else { continue };
-        // A cas without an answer may not have happened, so it proves nothing about what it replaced.
+        // A cas without an answer may not have happened, so it proves nothing about what it
+        // replaced.
         if event.end_ns == NEVER_NS {
             continue;
         }

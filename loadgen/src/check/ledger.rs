@@ -1,9 +1,10 @@
 //! Verification: what was acknowledged for each key, and what that says of a value that comes back.
 //!
-//! While a run is verified each key is written by one client only, over one connection, so its versions rise and an
-//! acknowledged version is a floor: whoever reads the key *after* the acknowledgement must see that
-//! version, a later one, or nothing. An older one is stale. Reads may come from any client. A write whose
-//! fate is unknown (its connection broke) takes the floor away: the old rules no longer hold then.
+//! While a run is verified each key is written by one client only, over one connection, so its
+//! versions rise and an acknowledged version is a floor: whoever reads the key *after* the
+//! acknowledgement must see that version, a later one, or nothing. An older one is stale. Reads may
+//! come from any client. A write whose fate is unknown (its connection broke) takes the floor away:
+//! the old rules no longer hold then.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::value::{Values, Verdict};
 
-/// The floor of one key, as one number: the version and, in the lowest bit, whether it was a delete.
+/// The floor of one key, as one number: the version and, in the lowest bit, whether it was a
+/// delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Floor(u64);
 

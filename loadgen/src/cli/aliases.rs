@@ -1,9 +1,10 @@
 //! memslap's and memaslap's options in our own words.
 //!
-//! The two programs give some letters different meanings; the value behind the letter tells which is meant: `-t
-//! get` is memslap's test, `-t 2m` memaslap's time; `-e 10000` is memslap's number of requests, `-e 0.1` memaslap's
-//! share of expiring items. What has no meaning here (reconnecting, which always happens, or a
-//! buffer, which is always there) is taken and dropped. Everything else passes through.
+//! The two programs give some letters different meanings; the value behind the letter tells which
+//! is meant: `-t get` is memslap's test, `-t 2m` memaslap's time; `-e 10000` is memslap's number of
+//! requests, `-e 0.1` memaslap's share of expiring items. What has no meaning here (reconnecting,
+//! which always happens, or a buffer, which is always there) is taken and dropped. Everything else
+//! passes through.
 
 use std::fs;
 
@@ -197,8 +198,8 @@ fn workload(name: &str) -> Result<Vec<String>, String> {
     Ok(profile::parse_file(&text))
 }
 
-/// The three sections of memaslap's configuration file: ranges of key and value lengths with their shares, and the
-/// shares of set (0) and get (1).
+/// The three sections of memaslap's configuration file: ranges of key and value lengths with their
+/// shares, and the shares of set (0) and get (1).
 fn memaslap_config(text: &str) -> Result<Vec<String>, String> {
     let mut section = "";
     let (mut keys, mut values, mut mix) = (Vec::new(), Vec::new(), Vec::new());

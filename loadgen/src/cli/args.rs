@@ -12,8 +12,8 @@ use crate::workload::size::Sizes;
 
 /// Loads memcached-compatible servers and measures them honestly.
 ///
-/// Also: `loadgen agent` waits for a leader's orders, `loadgen check` checks recorded histories. Options of memslap
-/// and memaslap are understood.
+/// Also: `loadgen agent` waits for a leader's orders, `loadgen check` checks recorded histories.
+/// Options of memslap and memaslap are understood.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "loadgen", version, about, max_term_width = 100, args_override_self = true)]
 pub struct Args {

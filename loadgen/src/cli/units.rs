@@ -60,8 +60,9 @@ fn split(text: &str) -> (&str, &str) {
     (text[..end].trim(), text[end..].trim())
 }
 
-/// Lengths: `64`, `10-100`, a list of these with weights, `32:9,1000-2000:1`, or a law: `fb-key`, `fb-value`,
-/// `gev:LOCATION:SCALE:SHAPE`, `pareto:LOCATION:SCALE:SHAPE`, `quantiles:0=1:0.5=100:1=9000`.
+/// Lengths: `64`, `10-100`, a list of these with weights, `32:9,1000-2000:1`, or a law: `fb-key`,
+/// `fb-value`, `gev:LOCATION:SCALE:SHAPE`, `pareto:LOCATION:SCALE:SHAPE`,
+/// `quantiles:0=1:0.5=100:1=9000`.
 pub fn sizes(text: &str) -> Result<Sizes, String> {
     match text.split_once(':').unwrap_or((text, "")) {
         ("fb-key", "") => Ok(facebook::key_sizes()),

@@ -1,8 +1,8 @@
 //! The books of a worker: slots, tallies, fan-outs and what replies prove.
 //!
-//! Connections tell the book what they read ([`Sink`]); it decides what that means. What a reply leads to
-//! on the wire (the second half of a cas, the filling of a miss) it notes in `follow_ups` for the worker,
-//! since it has no connections itself.
+//! Connections tell the book what they read ([`Sink`]); it decides what that means. What a reply
+//! leads to on the wire (the second half of a cas, the filling of a miss) it notes in `follow_ups`
+//! for the worker, since it has no connections itself.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

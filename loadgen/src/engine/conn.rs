@@ -1,9 +1,9 @@
 //! One connection: the bytes to send, the requests under way, the replies as they come in pieces.
 //!
-//! Requests on a stream are answered in their order, so the queue of pending requests is all the book-keeping a
-//! reply needs; a quiet request has no reply and counts as done when a later one is answered. Datagrams
-//! name their request by number instead. Invariant: `unsent <= pending.len()`, and the last `unsent`
-//! of them are those whose bytes still lie in `out`.
+//! Requests on a stream are answered in their order, so the queue of pending requests is all the
+//! book-keeping a reply needs; a quiet request has no reply and counts as done when a later one is
+//! answered. Datagrams name their request by number instead. Invariant: `unsent <= pending.len()`,
+//! and the last `unsent` of them are those whose bytes still lie in `out`.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -87,7 +87,8 @@ pub(super) enum State {
     Up,
 }
 
-/// Takes what a connection reads. The keys of the request are the first `pending.keys` of the queue.
+/// Takes what a connection reads. The keys of the request are the first `pending.keys` of the
+/// queue.
 pub(super) trait Sink {
     /// An item came.
     fn value(&mut self, pending: &Pending, keys: &mut VecDeque<Key>, key: &[u8], data: &[u8]);

@@ -1,7 +1,7 @@
 //! Threads that stay: each keeps its ring for run after run.
 //!
-//! A ring lives as long as the process, so a search with thirty probes must not make thirty of them. The threads are
-//! made when a run first needs them and wait for the next run in between.
+//! A ring lives as long as the process, so a search with thirty probes must not make thirty of
+//! them. The threads are made when a run first needs them and wait for the next run in between.
 
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Barrier, Mutex};
@@ -41,7 +41,8 @@ impl Crew {
 pub enum Start {
     /// At once.
     Now,
-    /// When this says so, which it does when other hosts are ready as well; `None` calls the run off.
+    /// When this says so, which it does when other hosts are ready as well; `None` calls the run
+    /// off.
     When(Box<dyn FnOnce() -> Option<Instant> + Send>),
 }
 

@@ -253,7 +253,8 @@ fn pin(plan: &Plan, index: usize) {
     }
 }
 
-/// Sums the parts up as they come; an interval is whole when every worker has sent it or a later one.
+/// Sums the parts up as they come; an interval is whole when every worker has sent it or a later
+/// one.
 fn collect(
     plan: &Plan,
     parts: &Receiver<Part>,

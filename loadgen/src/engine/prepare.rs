@@ -1,8 +1,8 @@
 //! Makes a worker ready: its connections up, its handshakes done, its share of the plan cut out.
 //!
-//! First connections are made with blocking calls before the start, so that neither a handshake nor a slow
-//! listener lies in the measured time, and so that a server that is down or refuses us is told by
-//! name before anything else happens. Only lost connections are remade through the ring.
+//! First connections are made with blocking calls before the start, so that neither a handshake nor
+//! a slow listener lies in the measured time, and so that a server that is down or refuses us is
+//! told by name before anything else happens. Only lost connections are remade through the ring.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -1,4 +1,5 @@
-//! Where a worker's requests come from: drawn from the workload, or every key once to fill the server.
+//! Where a worker's requests come from: drawn from the workload, or every key once to fill the
+//! server.
 
 use std::ops::Range;
 

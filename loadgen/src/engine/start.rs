@@ -82,7 +82,8 @@ impl Worker {
         true
     }
 
-    /// While a run is verified a key is written by one client only: the nearest key that is this client's.
+    /// While a run is verified a key is written by one client only: the nearest key that is this
+    /// client's.
     fn own_key(&mut self, client: u32, request: &Request) {
         let writes = request.command.stores() || request.command == Command::Delete;
         if !writes || !matches!(self.plan.checking, Checking::Verify(_)) {

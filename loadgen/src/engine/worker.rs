@@ -1,9 +1,9 @@
 //! A worker thread: its connections, its ring and the loop that drives them.
 //!
-//! One turn: start the requests that are due, hand every connection's bytes to the kernel, enter it once, take
-//! what came. The clock is read twice a turn, before the kernel is entered (the send time of all that
-//! was handed over) and after (the arrival time of all that came), because a read per request would
-//! cost more than it tells.
+//! One turn: start the requests that are due, hand every connection's bytes to the kernel, enter it
+//! once, take what came. The clock is read twice a turn, before the kernel is entered (the send
+//! time of all that was handed over) and after (the arrival time of all that came), because a read
+//! per request would cost more than it tells.
 //!
 //! The measured window starts after the warm-up; a request belongs to it by its intended start.
 
@@ -268,7 +268,8 @@ impl Worker {
         schedule.interval_end_ns += passed * schedule.interval_ns;
     }
 
-    /// Closes all connections and waits until the kernel has let go of them, so that the ring can serve the next run.
+    /// Closes all connections and waits until the kernel has let go of them, so that the ring can
+    /// serve the next run.
     fn let_go(&mut self, ring: &mut Ring, completions: &mut Vec<Completion>) -> io::Result<()> {
         if self.plan.transport == Transport::Udp {
             self.cancels.extend(self.conns.iter().map(|conn| conn.token(Op::Receive)));

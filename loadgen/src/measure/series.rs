@@ -1,5 +1,5 @@
-//! The time series: one small row per interval, made when the interval is whole, so that a long run does not keep
-//! its histograms.
+//! The time series: one small row per interval, made when the interval is whole, so that a long run
+//! does not keep its histograms.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! Where a server is and how its socket is made: TCP, a unix socket or UDP.
 //!
-//! Names are resolved once, when the run is planned, so that a slow resolver never sits inside a measurement.
+//! Names are resolved once, when the run is planned, so that a slow resolver never sits inside a
+//! measurement.
 
 use std::fmt;
 use std::io;

@@ -1,6 +1,7 @@
 //! TLS, by rustls: which authorities to trust, which certificate to show.
 //!
-//! A session is pure state: cipher text in, plain text out and the other way round. The ring moves the bytes.
+//! A session is pure state: cipher text in, plain text out and the other way round. The ring moves
+//! the bytes.
 
 use std::io::{self, Read, Write};
 use std::path::Path;

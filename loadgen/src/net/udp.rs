@@ -1,7 +1,8 @@
-//! memcached over UDP: every datagram starts with request number, position, number of datagrams and two zeros.
+//! memcached over UDP: every datagram starts with request number, position, number of datagrams and
+//! two zeros.
 //!
-//! A request is one datagram; its reply may be many, may come late, out of order, twice or never. What is incomplete
-//! is kept by request number and dropped with the request.
+//! A request is one datagram; its reply may be many, may come late, out of order, twice or never.
+//! What is incomplete is kept by request number and dropped with the request.
 
 use std::collections::BTreeMap;
 

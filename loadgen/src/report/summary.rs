@@ -150,14 +150,16 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Sums a run up. The server's CPU time is that of the whole run, warm-up included, as is the client's.
+    /// Sums a run up. The server's CPU time is that of the whole run, warm-up included, as is the
+    /// client's.
     pub fn new(plan: &Plan, outcome: &Outcome, server: Option<CpuTime>) -> Self {
         let tally = &outcome.tally;
         let (requests, keys) = (tally.requests(), tally.keys());
         let (hits, misses) = tally.hits_and_misses();
         let latencies = tally.latencies();
         let seconds = outcome.duration.as_secs_f64().max(1e-9);
-        // CPU time was read around warm-up and measurement, requests were counted in the latter only.
+        // CPU time was read around warm-up and measurement, requests were counted in the latter
+        // only.
         let whole = outcome.duration + plan.warmup;
         let scale = whole.as_secs_f64() / seconds;
         let scaled = |count: u64| (count as f64 * scale) as u64;

@@ -1,7 +1,7 @@
 //! The key hashes of libmemcached, by the names its `--hash` option knows.
 //!
-//! They decide which server owns a key, so they must agree with other clients to the last bit; they have no
-//! other virtue.
+//! They decide which server owns a key, so they must agree with other clients to the last bit; they
+//! have no other virtue.
 
 use md5::{Digest, Md5};
 

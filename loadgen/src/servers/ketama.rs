@@ -1,8 +1,9 @@
-//! Consistent hashing as libmemcached does it: points on a circle, the next one clockwise owns the key.
+//! Consistent hashing as libmemcached does it: points on a circle, the next one clockwise owns the
+//! key.
 //!
-//! The weighted form draws four points from each MD5 digest of `host-i` (with `:port` unless it is 11211),
-//! a server having 40 digests in the mean, by weight. The number of points goes through single precision
-//! because libmemcached's does, and one point more or less moves keys.
+//! The weighted form draws four points from each MD5 digest of `host-i` (with `:port` unless it is
+//! 11211), a server having 40 digests in the mean, by weight. The number of points goes through
+//! single precision because libmemcached's does, and one point more or less moves keys.
 
 use super::Member;
 use super::hash::{KeyHash, md5, md5_word};
@@ -30,8 +31,8 @@ impl Continuum {
         Self::sorted(points)
     }
 
-    /// Four points for each digest, as many digests as the weight asks for. `lead` stands before every name, and
-    /// where it is not empty the port is always named: spymemcached's form.
+    /// Four points for each digest, as many digests as the weight asks for. `lead` stands before
+    /// every name, and where it is not empty the port is always named: spymemcached's form.
     pub fn weighted(members: &[Member], lead: &str) -> Self {
         let total: u32 = members.iter().map(|member| member.weight).sum();
         let mut points = Vec::new();
@@ -81,8 +82,9 @@ mod tests {
     use super::*;
     use crate::servers::{Distribution, Router};
 
-    /// Keys, their hashes, the points that own them and the servers of these: the values that libmemcached's own
-    /// tests hold it to (awesomized/libmemcached, test/fixtures/ketama.hpp), weighted and spy.
+    /// Keys, their hashes, the points that own them and the servers of these: the values that
+    /// libmemcached's own tests hold it to (awesomized/libmemcached, test/fixtures/ketama.hpp),
+    /// weighted and spy.
     const FIXTURE: &str = include_str!("ketama.fixture");
     const WEIGHTS: [u32; 8] = [600, 300, 200, 350, 1000, 800, 950, 100];
 

@@ -1,5 +1,5 @@
-//! Server lists in libmemcached's grammar: `host`, `host:port`, `host:port:weight`, `host:port weight`,
-//! `[v6]:port`, `/path/to.sock`; several of them with commas between.
+//! Server lists in libmemcached's grammar: `host`, `host:port`, `host:port:weight`, `host:port
+//! weight`, `[v6]:port`, `/path/to.sock`; several of them with commas between.
 
 use super::Member;
 

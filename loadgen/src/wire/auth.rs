@@ -1,4 +1,5 @@
-//! Credentials: SASL PLAIN in the binary protocol, a first `set` with user and password in the text protocols.
+//! Credentials: SASL PLAIN in the binary protocol, a first `set` with user and password in the text
+//! protocols.
 
 use super::{Protocol, binary};
 

@@ -1,7 +1,7 @@
 //! The binary protocol, as a client writes and reads it: 24-byte headers, big-endian.
 //!
-//! A multi-get is a row of quiet GETKQ with a NOOP behind it. Quiet stores use the quiet opcodes; a failing one
-//! does answer, and names itself by the number it was sent with.
+//! A multi-get is a row of quiet GETKQ with a NOOP behind it. Quiet stores use the quiet opcodes; a
+//! failing one does answer, and names itself by the number it was sent with.
 
 use super::{Body, Decoded, Element, Encoder, Status, Verb};
 

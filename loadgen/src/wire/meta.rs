@@ -1,6 +1,7 @@
 //! The meta commands: `mg`, `ms`, `md`, `ma`, `mn`, as a client writes and reads them.
 //!
-//! A multi-get is a row of quiet `mg` with an `mn` behind it: misses say nothing, and `MN` ends the reply.
+//! A multi-get is a row of quiet `mg` with an `mn` behind it: misses say nothing, and `MN` ends the
+//! reply.
 
 use memchr::memchr;
 

@@ -1,7 +1,7 @@
 //! The client's side of memcached's protocols: requests out, replies in, no I/O.
 //!
-//! A reply is read element by element (a value, or the end of the reply), so that a long multi-get that
-//! comes in pieces is never scanned twice and at most one value waits for its rest.
+//! A reply is read element by element (a value, or the end of the reply), so that a long multi-get
+//! that comes in pieces is never scanned twice and at most one value waits for its rest.
 
 pub mod auth;
 pub mod binary;

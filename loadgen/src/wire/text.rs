@@ -5,7 +5,8 @@ use memchr::memchr;
 use super::{Body, Decoded, Element, Encoder, Status, Verb};
 use crate::workload::keys::write_decimal;
 
-/// No line of a reply is longer: `VALUE`, a key of 250 bytes and three numbers, or an error's reason.
+/// No line of a reply is longer: `VALUE`, a key of 250 bytes and three numbers, or an error's
+/// reason.
 pub(super) const LINE_BYTES_MAX: usize = 2048;
 
 /// Appends one request.

@@ -1,7 +1,8 @@
 //! Keys: a number, written so that its length follows a distribution, and read back from a reply.
 //!
-//! A key is the prefix and the number in decimal, padded with zeros in front to the length that the distribution
-//! gives *this* number. So neither lengths nor keys are stored, and the number can be read out of any key.
+//! A key is the prefix and the number in decimal, padded with zeros in front to the length that the
+//! distribution gives *this* number. So neither lengths nor keys are stored, and the number can be
+//! read out of any key.
 
 use super::size::Sizes;
 

@@ -1,11 +1,12 @@
 //! What is asked of the server: which commands, on which keys, with which values.
 //!
-//! A [`Spec`] says it, a [`Generator`] draws from it. A generator is cheap (no allocation, a few tens
-//! of nanoseconds a request) and deterministic: the same seed and stream number give the same requests.
+//! A [`Spec`] says it, a [`Generator`] draws from it. A generator is cheap (no allocation, a few
+//! tens of nanoseconds a request) and deterministic: the same seed and stream number give the same
+//! requests.
 //!
-//! Key numbers lie in families of `count` each, so that what one command makes of a value does not spoil it for
-//! another: plain values first, counters for incr and decr behind them, then values that grow by append
-//! and prepend, then the keys that a growing key space adds.
+//! Key numbers lie in families of `count` each, so that what one command makes of a value does not
+//! spoil it for another: plain values first, counters for incr and decr behind them, then values
+//! that grow by append and prepend, then the keys that a growing key space adds.
 
 pub mod facebook;
 pub mod keys;
@@ -73,7 +74,8 @@ impl Family {
     }
 }
 
-/// Digits of a counter: as many as the largest number has, so that counting never changes the length.
+/// Digits of a counter: as many as the largest number has, so that counting never changes the
+/// length.
 pub const COUNTER_BYTES: usize = 20;
 /// One in so many appends starts its value anew, which bounds how long values grow.
 const APPENDS_PER_RESTART: u64 = 16;
@@ -129,7 +131,8 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// A generator of stream `stream` out of `streams`: streams differ, and share what must be shared out.
+    /// A generator of stream `stream` out of `streams`: streams differ, and share what must be
+    /// shared out.
     pub fn new(spec: &Spec, seed: u64, stream: u64, streams: u64) -> Self {
         let growing = spec.growth > 0.0;
         let chooser = Chooser::new(&spec.popularity, spec.keys.count, growing, stream, streams);

@@ -1,4 +1,5 @@
-//! Which keys are asked for: uniform, Zipf, a hot set or one after the other, over a key space that may grow.
+//! Which keys are asked for: uniform, Zipf, a hot set or one after the other, over a key space that
+//! may grow.
 
 use super::random::Random;
 use super::zipf::Zipf;
@@ -19,7 +20,8 @@ pub enum Popularity {
 /// Draws positions among the keys there are.
 pub struct Chooser {
     count: u64,
-    /// The count the law was last set up for: setting it up again for every new key would cost too much.
+    /// The count the law was last set up for: setting it up again for every new key would cost too
+    /// much.
     settled: u64,
     growing: bool,
     law: Law,
@@ -33,8 +35,8 @@ enum Law {
 }
 
 impl Chooser {
-    /// A chooser among `count` keys for stream `stream` of `streams`. Where keys are `growing`, the popular
-    /// ones are the newest; else they are scattered.
+    /// A chooser among `count` keys for stream `stream` of `streams`. Where keys are `growing`, the
+    /// popular ones are the newest; else they are scattered.
     pub fn new(law: &Popularity, count: u64, growing: bool, stream: u64, streams: u64) -> Self {
         assert!(count > 0 && stream < streams, "no keys, or a stream out of range");
         let stride = scatter_stride(count);
@@ -95,8 +97,8 @@ fn hot(count: u64, share: f64) -> u64 {
     ((count as f64 * share).round() as u64).clamp(1, count)
 }
 
-/// Popular keys must not be neighbours, so ranks are multiplied modulo the count, by a number without a
-/// common factor: a permutation that costs one multiplication.
+/// Popular keys must not be neighbours, so ranks are multiplied modulo the count, by a number
+/// without a common factor: a permutation that costs one multiplication.
 fn scatter(rank: u64, stride: u64, count: u64) -> u64 {
     match rank.checked_mul(stride) {
         Some(product) => product % count,

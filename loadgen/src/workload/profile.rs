@@ -1,10 +1,10 @@
-//! Named workloads: each is a row of options, as they would stand on the command line, so that a profile can do
-//! nothing a user could not, and so that any option given beside it wins.
+//! Named workloads: each is a row of options, as they would stand on the command line, so that a
+//! profile can do nothing a user could not, and so that any option given beside it wins.
 //!
-//! Sources: the Facebook pools from Atikoglu et al., SIGMETRICS 2012 (ETC's formulas as mutilate has them);
-//! the Twitter clusters from twitter/cache-trace (CC BY), Yang et al., OSDI 2020: key and value length
-//! are the means it gives, popularity its Zipf exponent, TTLs the most common ones;
-//! Meta's from the percentiles of CacheLib's 2024 key-value trace.
+//! Sources: the Facebook pools from Atikoglu et al., SIGMETRICS 2012 (ETC's formulas as mutilate
+//! has them); the Twitter clusters from twitter/cache-trace (CC BY), Yang et al., OSDI 2020: key
+//! and value length are the means it gives, popularity its Zipf exponent, TTLs the most common
+//! ones; Meta's from the percentiles of CacheLib's 2024 key-value trace.
 
 /// A named workload.
 #[derive(Clone, Copy, Debug)]
@@ -137,8 +137,8 @@ pub fn named(name: &str) -> Option<Vec<String>> {
     Some(profile.options.split_whitespace().map(str::to_owned).collect())
 }
 
-/// The options of a workload file: one a line, as `name value` or `name = value` without the dashes; `#` starts
-/// a comment.
+/// The options of a workload file: one a line, as `name value` or `name = value` without the
+/// dashes; `#` starts a comment.
 pub fn parse_file(text: &str) -> Vec<String> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or("").trim());
     let mut options = Vec::new();

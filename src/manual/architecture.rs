@@ -39,8 +39,8 @@
 //!
 //! | what a client may do | what bounds it |
 //! |---|---|
-//! | send and not read | 1 MB of replies wait, then its requests do; when all of a core's clients together hold 8 MB, one block of 16 KB each |
+//! | send and not read | 1 MB of replies may wait, 16 KB when all clients hold 8 MB |
 //! | ask for thousands of large values in one line | the same: the retrieval waits in its middle |
-//! | begin large values and not end them | chunks are reserved, not copied; they go when the connection ends |
+//! | begin large values and not end them | the chunks go when the connection ends |
 //! | send a line without end | 2 KB, unless it is a retrieval, whose keys are served as they come |
 //! | open connections | `-c`, over all cores |

@@ -44,7 +44,7 @@
 //! |---|---|---|
 //! | a multishot ends (`F_MORE` unset) | it is armed again at the end of the turn | |
 //! | `ENOBUFS` | as above, after the turn's buffers were recycled | `buffers_missing` |
-//! | the completion queue overflows | the kernel keeps the rest and hands it over at the next entry | `overflows` |
+//! | the completion queue overflows | the kernel hands the rest over later | `overflows` |
 //! | `EMFILE`, `ENFILE` at accept | counted, armed again | `accept_errors` |
 //! | a send is taken in part | the rest goes first, next turn | |
 //! | the peer resets | what was owed is dropped, the connection closes | |

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!  0        4        8         12            16        20   22      24       25      26
-//!  | prev   | next   | exptime | time, marks | cas lo  | hi | bytes | key len| flags | key, value ...
+//!  | prev   | next   | exptime | time, marks | cas lo  | hi | bytes | nkey | flags | key, value
 //! ```
 //!
 //! 26 bytes without padding, against memcached's 48 and 8 for the CAS id. `prev` and `next` are the

@@ -8,7 +8,7 @@
 //! | `SUBMIT_ALL` | 5.18 | one bad entry does not hold up the rest |
 //! | `CQSIZE`, `CLAMP` | 5.5, 5.6 | room for a burst of every connection at once |
 //! | `NO_SQARRAY` | 6.6 | one indirection less; left out where refused |
-//! | incremental provided buffers | 6.12 | small receives share a large buffer; left out where refused |
+//! | incremental buffers | 6.12 | small receives share a large buffer; left out where refused |
 
 use std::io;
 

@@ -42,7 +42,7 @@ fn client(
     }
     let (mut owed, mut answered) = (0, 0);
     loop {
-        if std::io::Write::write_all(&mut &*wire.stream(), &batch).is_err() {
+        if std::io::Write::write_all(&mut wire.stream(), &batch).is_err() {
             break;
         }
         if !signalled.load(Ordering::SeqCst) {

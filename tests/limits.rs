@@ -178,7 +178,7 @@ fn long_lines_that_are_no_get_close_the_connection() {
     {
         let mut wire = server.connect();
         // The server may have closed before all was sent.
-        let _ = std::io::Write::write_all(&mut &*wire.stream(), &line);
+        let _ = std::io::Write::write_all(&mut wire.stream(), &line);
         let closed = wire.closes_within(std::time::Duration::from_secs(3));
         assert!(closed, "{} bytes of {:?} kept the connection", line.len(), line[0] as char);
     }

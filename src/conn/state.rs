@@ -226,7 +226,7 @@ mod tests {
                     0 => conn.output_ready(),
                     1 if flights.send => {
                         flights.send = false;
-                        conn.sent(random(&mut state) % 2 == 0);
+                        conn.sent(random(&mut state).is_multiple_of(2));
                     }
                     2 if flights.receive => {
                         flights.receive = false;

@@ -81,13 +81,10 @@ async fn run(shared: Arc<Shared>, signals: SignalFd) {
 }
 
 fn handle(shared: &Shared, number: u32) {
-    match Signal::try_from(number.cast_signed()) {
-        Ok(Signal::SIGTERM | Signal::SIGINT | Signal::SIGUSR1) => {
-            if !shared.stop() {
-                // The second one: whoever sent it does not want to wait.
-                std::process::exit(0);
-            }
-        }
-        _ => {}
+    let signal = Signal::try_from(number.cast_signed());
+    let ends = matches!(signal, Ok(Signal::SIGTERM | Signal::SIGINT | Signal::SIGUSR1));
+    if ends && !shared.stop() {
+        // The second one: whoever sent it does not want to wait.
+        std::process::exit(0);
     }
 }

@@ -17,11 +17,11 @@
 //!    it prefetches all index buckets, then all items, then executes. `core::execute` holds what
 //!    each command does to the [`shard`](crate::shard) and what it answers.
 //! 5. `core::deliver` appends the replies, in the order of the requests, to each connection's
-//! [`Message`](crate::ring::Message). Values of 16 KB and more aren't copied: they are pinned and
-//! sent from the arena.
+//!    [`Message`](crate::ring::Message). Values of 16 KB and more aren't copied: they are pinned
+//!    and sent from the arena.
 //! 6. At the end of the turn `core::plans` asks each connection that saw an event for its
-//! [`Plan`](crate::conn::Plan) and submits it: one send with all that is ready, a receive to be
-//! armed again, a shutdown.
+//!    [`Plan`](crate::conn::Plan) and submits it: one send with all that is ready, a receive to be
+//!    armed again, a shutdown.
 //!
 //! # What depends on what
 //!

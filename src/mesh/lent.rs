@@ -134,8 +134,9 @@ impl<T> Lent<T> {
         self.push(&raw mut posted);
         // Pairs with the fence in `free`.
         fence(Ordering::SeqCst);
+        let posted = &raw const posted;
         // SAFETY: other threads only read the other fields and finish the signal.
-        let done = unsafe { &*(&raw const posted.done) };
+        let done = unsafe { &(*posted).done };
         self.await_done(done);
     }
 

@@ -30,7 +30,7 @@ pub use lent::{Job, Lent};
 /// The shard that a key's hash names, of `count`: the hash's upper half, scaled.
 #[must_use]
 pub fn route(hash: u64, count: usize) -> usize {
-    ((hash >> 32) * count as u64 >> 32) as usize
+    (((hash >> 32) * count as u64) >> 32) as usize
 }
 
 #[cfg(test)]

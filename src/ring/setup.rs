@@ -37,7 +37,7 @@ impl Default for Setup {
         Self {
             submissions: limits::RING_SUBMISSIONS,
             completions: limits::RING_COMPLETIONS,
-            buffers: limits::RECEIVE_BUFFERS as u16,
+            buffers: limits::RECEIVE_BUFFERS,
             buffer_bytes: limits::RECEIVE_BUFFER_BYTES as u32,
         }
     }

@@ -107,7 +107,7 @@ impl Findings {
                 self.corrupt += 1;
             }
             Verdict::Genuine { version: Some(version) } if floor.rules_out(version) => {
-                self.stale += 1
+                self.stale += 1;
             }
             Verdict::Genuine { .. } => self.genuine += 1,
             Verdict::Foreign { .. } => self.foreign += 1,

@@ -68,7 +68,7 @@ impl Translation {
         match name {
             "--test" => self.test = Some(rest.value(attached, name)?.to_owned()),
             "-t" if next.is_some_and(is_test) => {
-                self.test = Some(rest.value(attached, name)?.to_owned())
+                self.test = Some(rest.value(attached, name)?.to_owned());
             }
             "--execute-number" => {
                 self.execute_number = Some(super::units::whole(rest.value(attached, name)?)?);

@@ -114,7 +114,7 @@ fn head(key: u64, version: u64, check: u64) -> [u8; HEAD_BYTES] {
 }
 
 fn check(key: u64, version: u64) -> u64 {
-    mix(mix(key.wrapping_add(0x51_7cc1_b727_220a_95)) ^ version)
+    mix(mix(key.wrapping_add(0x517c_c1b7_2722_0a95)) ^ version)
 }
 
 fn word(bytes: &[u8], at: usize) -> u64 {

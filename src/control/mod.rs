@@ -80,6 +80,7 @@ fn handle(shared: &Shared, number: u32) {
                 std::process::exit(0);
             }
         }
+        Ok(Signal::SIGHUP) => shared.reload(),
         _ => {}
     }
 }

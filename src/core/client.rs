@@ -32,6 +32,8 @@ pub(super) struct Client {
     pins: Vec<Pin>,
     /// Values that the message in flight refers to.
     pins_in_flight: Vec<Pin>,
+    /// A SASL exchange has begun and waits for the client's message.
+    pub(super) is_in_sasl: bool,
     /// The client stands in this turn's list of those to plan for.
     pub(super) listed: bool,
     /// When bytes came last, on the cache's clock.
@@ -48,6 +50,7 @@ impl Client {
             partly_sent: None,
             pins: Vec::new(),
             pins_in_flight: Vec::new(),
+            is_in_sasl: false,
             listed: false,
             active_at: now,
         }

@@ -38,6 +38,7 @@ mod turn;
 mod upload;
 
 pub use admin::Administration;
+pub use auth::Guard;
 pub use counters::{CoreCounters, CoreSums};
 pub use shared::{Inbox, Note, Shared};
 pub use turn::Core;

@@ -47,6 +47,11 @@ impl State {
             config::Binding::Ascii => Binding::Ascii,
             config::Binding::Binary => Binding::Binary,
         };
+        let gate = match (config.sasl, &config.auth_file) {
+            (true, _) => Gate::Sasl,
+            (false, Some(_)) => Gate::Token,
+            (false, None) => Gate::Open,
+        };
         Self {
             index,
             clients: Table::with_capacity(config.connections_per_core_max()),
@@ -54,7 +59,7 @@ impl State {
             inputs: InputPool::default(),
             clock: reading(&shared.clock),
             binding,
-            gate: Gate::Open,
+            gate,
             limits,
             replies: Replies::default(),
             places: vec![ReplyPlace::default(); GROUP_MAX],

@@ -62,10 +62,14 @@ fn check() -> Result<(), Failure> {
 fn host() -> Host {
     Host {
         cpus: affinity::allowed(),
-        port_file: env::var_os("MEMCACHED_PORT_FILENAME")
-            .filter(|name| !name.is_empty())
-            .map(PathBuf::from),
+        port_file: path_of("MEMCACHED_PORT_FILENAME"),
+        sasl_file: path_of("MEMCACHED_SASL_PWDB"),
     }
+}
+
+/// The path that a variable of the environment names.
+fn path_of(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// Prints what differs from what was asked for or is usual with memcached, what memory it will

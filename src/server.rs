@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use crate::config::{Config, CpuId, Failure};
 use crate::control;
-use crate::core::{Administration, Core, CoreCounters, Inbox, Shared};
+use crate::core::{Administration, Core, CoreCounters, Guard, Inbox, Shared};
 use crate::mesh::Lent;
 use crate::os::clock::Clock;
 use crate::os::{affinity, announce, daemon};
@@ -72,6 +72,7 @@ impl Server {
             verbosity: AtomicU8::new(config.verbosity),
             stopping: AtomicBool::new(false),
             cores_running: AtomicUsize::new(threads),
+            guard: Guard::of(&config)?,
             admin: Administration::new(&config),
             config,
         });

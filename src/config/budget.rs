@@ -111,7 +111,7 @@ mod tests {
     use crate::config::{Asked, Flags};
 
     fn budget(line: &str) -> Budget {
-        let host = Host { cpus: vec![CpuId(0), CpuId(1)], port_file: None };
+        let host = Host { cpus: vec![CpuId(0), CpuId(1)], port_file: None, sasl_file: None };
         let words = std::iter::once("ringcached").chain(line.split_whitespace());
         let Ok(Asked::Run(flags)) = Flags::parse(words) else { panic!("{line}") };
         Budget::new(&Config::new(&flags, &host).unwrap())

@@ -109,6 +109,8 @@ pub struct Config {
     pub watch_enabled: bool,
     /// `-S`: SASL.
     pub sasl: bool,
+    /// With `-S`: file of `user:password` lines (`MEMCACHED_SASL_PWDB`), absolute.
+    pub sasl_file: Option<PathBuf>,
     /// `-Y`: file of `user:password` lines for the text protocol, absolute.
     pub auth_file: Option<PathBuf>,
 
@@ -227,6 +229,8 @@ pub struct Host {
     pub cpus: Vec<CpuId>,
     /// Value of `MEMCACHED_PORT_FILENAME`.
     pub port_file: Option<PathBuf>,
+    /// Value of `MEMCACHED_SASL_PWDB`.
+    pub sasl_file: Option<PathBuf>,
 }
 
 impl Config {

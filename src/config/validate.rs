@@ -27,6 +27,7 @@ impl Config {
         check_lru(&extended)?;
         let mut notes = std::mem::take(&mut extended.notes);
 
+        let protocol = protocol(flags)?;
         let network = network(flags, &mut notes)?;
         let memory = memory(flags, &extended)?;
         let threads = threads(flags, host, &memory, &mut notes);
@@ -72,13 +73,14 @@ impl Config {
                 .max_reqs_per_event
                 .unwrap_or(limits::REQUESTS_PER_EVENT_DEFAULT),
             read_buffer_bytes_limit: extended.read_buffer_mb_limit as usize * limits::MIB,
-            protocol: flags.protocol.unwrap_or(Binding::Auto),
+            protocol,
             shutdown_enabled: flags.enable_shutdown,
             flush_enabled: !flags.disable_flush_all,
             dump_enabled: !flags.disable_dumping,
             watch_enabled: !flags.disable_watch,
-            sasl: false,
-            auth_file: None,
+            sasl: flags.enable_sasl,
+            sasl_file: sasl_file(flags, host)?,
+            auth_file: flags.auth_file.as_deref().map(absolute).transpose()?,
             verbosity: flags.verbose,
             prefix_delimiter: flags.delimiter.unwrap_or(b':'),
             detail_enabled: flags.delimiter.is_some(),
@@ -101,9 +103,6 @@ type Given = fn(&Flags) -> bool;
 /// Flags that are known but not served yet. To serve one is to delete its row and fill its field.
 pub(super) const UNAVAILABLE: &[(Given, &str)] = &[
     (|f| f.udp_port.is_some_and(|port| port != Port::Off), "-U (UDP)"),
-    (|f| f.protocol == Some(Binding::Binary), "-B binary (the binary protocol)"),
-    (|f| f.enable_sasl, "-S (SASL)"),
-    (|f| f.auth_file.is_some(), "-Y (authentication)"),
     (|f| f.enable_ssl, "-Z (TLS)"),
     (|f| f.memory_file.is_some(), "-e (warm restart)"),
     (|f| f.disable_dumping, "-X (refusing dumps)"),
@@ -133,6 +132,41 @@ fn check_lru(extended: &Extended) -> Result<(), Failure> {
         return Err(Failure::usage("-o temporary_ttl: it needs lru_maintainer"));
     }
     Ok(())
+}
+
+/// Each way to authenticate has its protocol; a connection that spoke the other one would be let
+/// in unasked.
+fn protocol(flags: &Flags) -> Result<Binding, Failure> {
+    let (needed, flag) = match (flags.enable_sasl, &flags.auth_file) {
+        (true, Some(_)) => {
+            return Err(Failure::usage(
+                "-S authenticates the binary protocol and -Y the text protocol: choose one",
+            ));
+        }
+        (true, None) => (Binding::Binary, "-S (SASL)"),
+        (false, Some(_)) => (Binding::Ascii, "-Y (authentication by text)"),
+        (false, None) => return Ok(flags.protocol.unwrap_or(Binding::Auto)),
+    };
+    match flags.protocol {
+        None | Some(Binding::Auto) => Ok(needed),
+        Some(given) if given == needed => Ok(needed),
+        Some(given) => Err(Failure::usage(format!(
+            "{flag} needs the {} protocol, not -B {}",
+            needed.name(),
+            given.name()
+        ))),
+    }
+}
+
+/// The users that SASL knows.
+fn sasl_file(flags: &Flags, host: &Host) -> Result<Option<PathBuf>, Failure> {
+    match (flags.enable_sasl, &host.sasl_file) {
+        (false, _) => Ok(None),
+        (true, Some(path)) => absolute(path).map(Some),
+        (true, None) => Err(Failure::usage(
+            "-S needs a file of user:password lines, named by the variable MEMCACHED_SASL_PWDB",
+        )),
+    }
 }
 
 struct Network {

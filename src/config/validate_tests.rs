@@ -6,7 +6,8 @@ use crate::config::limits::{GIB, KIB, MIB};
 use crate::config::settings::CpuId;
 
 fn host(cpus: usize) -> Host {
-    Host { cpus: (0..cpus).map(CpuId).collect(), port_file: None }
+    let sasl_file = Some("/etc/users".into());
+    Host { cpus: (0..cpus).map(CpuId).collect(), port_file: None, sasl_file }
 }
 
 fn with(line: &str, cpus: usize) -> Result<Config, Failure> {
@@ -132,9 +133,7 @@ fn chunks_divide_a_page() {
 
 #[test]
 fn what_is_not_there_yet_is_refused_by_name() {
-    for line in
-        ["-U 1", "-B binary", "-S", "-Y f", "-Z", "-e f", "-X", "-W", "-D :", "-N 2", "-U -1"]
-    {
+    for line in ["-U 1", "-Z", "-e f", "-X", "-W", "-D :", "-N 2", "-U -1"] {
         let flag = line.split(' ').next().unwrap();
         let message = refusal(line);
         assert!(message.starts_with(flag), "{message}");
@@ -142,6 +141,29 @@ fn what_is_not_there_yet_is_refused_by_name() {
     }
     // Asking for less than there is needs nothing.
     config("-U 0 -B ascii -B auto -N 0");
+}
+
+#[test]
+fn each_authentication_has_its_protocol() {
+    let of = |line| {
+        let c = config(line);
+        (c.protocol, c.sasl_file.is_some(), c.auth_file.is_some())
+    };
+    assert_eq!(of("-S"), (Binding::Binary, true, false));
+    assert_eq!(of("-S -B binary"), (Binding::Binary, true, false));
+    assert_eq!(of("-Y /f -B auto"), (Binding::Ascii, false, true));
+    assert_eq!(of("-B binary"), (Binding::Binary, false, false));
+    assert!(refusal("-S -B ascii").contains("needs the binary protocol"));
+    assert!(refusal("-Y f -B binary").contains("needs the ascii protocol"));
+    assert!(refusal("-S -Y f").contains("choose one"));
+}
+
+#[test]
+fn sasl_needs_users() {
+    let Asked::Run(flags) = Flags::parse(["ringcached", "-S"]).unwrap() else { panic!() };
+    let host = Host { sasl_file: None, ..host(1) };
+    let failure = Config::new(&flags, &host).unwrap_err();
+    assert!(failure.message.contains("MEMCACHED_SASL_PWDB"), "{}", failure.message);
 }
 
 #[test]

@@ -81,10 +81,12 @@ async fn run(shared: Arc<Shared>, signals: SignalFd) {
 }
 
 fn handle(shared: &Shared, number: u32) {
-    let signal = Signal::try_from(number.cast_signed());
-    let ends = matches!(signal, Ok(Signal::SIGTERM | Signal::SIGINT | Signal::SIGUSR1));
-    if ends && !shared.stop() {
-        // The second one: whoever sent it does not want to wait.
-        std::process::exit(0);
+    match Signal::try_from(number.cast_signed()) {
+        // The second one exits at once: whoever sent it does not want to wait.
+        Ok(Signal::SIGTERM | Signal::SIGINT | Signal::SIGUSR1) if !shared.stop() => {
+            std::process::exit(0);
+        }
+        Ok(Signal::SIGHUP) => shared.reload(),
+        _ => {}
     }
 }

@@ -48,7 +48,7 @@ impl State {
             BinaryCommand::Stat(stats) => {
                 return self.statistics(id, stats, Form::Binary { opcode, opaque });
             }
-            _ => put_binary_error(&mut reply, opcode, opaque, Status::UnknownCommand),
+            _ => self.answer_sasl(id, request, &mut reply),
         }
         self.reply(id, &reply);
     }

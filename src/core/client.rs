@@ -61,6 +61,8 @@ pub(super) struct Client {
     pins: Vec<Pin>,
     /// Values that the message in flight refers to.
     pins_in_flight: Vec<Pin>,
+    /// A SASL exchange has begun and waits for the client's message.
+    pub(super) is_in_sasl: bool,
     /// The client stands in this turn's list of those to plan for.
     pub(super) listed: bool,
     pub(super) task: Option<Task>,
@@ -79,6 +81,7 @@ impl Client {
             partly_sent: None,
             pins: Vec::new(),
             pins_in_flight: Vec::new(),
+            is_in_sasl: false,
             listed: false,
             task: None,
             ending: Ending::Normal,

@@ -41,6 +41,7 @@ mod upkeep;
 mod upload;
 
 pub use admin::Administration;
+pub use auth::Guard;
 pub use counters::{CoreCounters, CoreSums};
 pub use shared::{Inbox, Note, Shared};
 pub use turn::Core;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::admin::Administration;
+use super::auth::Guard;
 use super::counters::CoreCounters;
 use crate::config::Config;
 use crate::mesh::Lent;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub stopping: AtomicBool,
     /// Cores that still run.
     pub cores_running: AtomicUsize,
+    /// Who may come in, if not everybody.
+    pub guard: Option<Guard>,
     /// What administrators change and watch.
     pub admin: Administration,
 }
@@ -44,6 +47,14 @@ impl Shared {
     pub fn tell_all(&self, note: Note) {
         for inbox in &self.inboxes {
             inbox.post(Letter::Note(note));
+        }
+    }
+
+    /// Reads again what may change while the server runs. A file that can't be read is told on
+    /// stderr, and what was read before stays in force.
+    pub fn reload(&self) {
+        if let Some(Err(failure)) = self.guard.as_ref().map(Guard::reload) {
+            eprintln!("ringcached: {failure}; the users read before stay");
         }
     }
 

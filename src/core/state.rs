@@ -57,6 +57,11 @@ impl State {
             config::Binding::Binary => Binding::Binary,
         };
         let clock = reading(&shared.clock);
+        let gate = match (config.sasl, &config.auth_file) {
+            (true, _) => Gate::Sasl,
+            (false, Some(_)) => Gate::Token,
+            (false, None) => Gate::Open,
+        };
         Self {
             index,
             clients: Table::with_capacity(config.connections_per_core_max()),
@@ -64,7 +69,7 @@ impl State {
             inputs: InputPool::default(),
             clock,
             binding,
-            gate: Gate::Open,
+            gate,
             limits,
             replies: Replies::default(),
             places: vec![ReplyPlace::default(); GROUP_MAX],

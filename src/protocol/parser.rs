@@ -234,6 +234,14 @@ impl Parser {
         }
     }
 
+    /// Closes the gate again where SASL is in use: whoever authenticates anew is out until that is
+    /// found right.
+    pub fn dismiss(&mut self) {
+        if self.has_sasl {
+            self.gate = Gate::Sasl;
+        }
+    }
+
     /// Whether the bytes behind an uploaded value end its data block. If not, answer
     /// `reply::line::BAD_DATA_CHUNK` (unless a classic store said noreply) and go on: they are
     /// consumed.

@@ -164,6 +164,11 @@ fn flags(random: &mut Random, command: &mut Command, base64: bool, known: &[&str
     if newer.is_empty() && chosen.contains(&"N") && known.contains(&"J") {
         chosen.retain(|flag| *flag != "q");
     }
+    // memcached forgets that the key of an item it makes by itself was in base64, and shows its
+    // bytes as they are, whatever they do to the line. ringcached does not.
+    if base64 {
+        chosen.retain(|flag| !matches!(*flag, "N" | "x"));
+    }
     let at = if chosen.is_empty() { 0 } else { random.below(chosen.len()) };
     if base64 {
         chosen.insert(at, "b");

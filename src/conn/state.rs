@@ -142,7 +142,8 @@ impl Connection {
     /// What to submit now. The caller submits all of it: the state counts it as in flight.
     pub fn plan(&mut self) -> Plan {
         let mut plan = Plan::default();
-        if self.life == Life::Finishing && !self.ready && !self.sending {
+        // A connection that is paused has yet to produce what its last request is owed.
+        if self.life == Life::Finishing && !self.ready && !self.sending && !self.paused {
             self.life = Life::Closing;
         }
         if self.life == Life::Closing {

@@ -5,6 +5,7 @@
 
 use std::os::fd::RawFd;
 
+use super::admin::Dump;
 use super::upload::Upload;
 use crate::conn::{Connection, Input};
 use crate::protocol::Parser;
@@ -15,6 +16,34 @@ use crate::shard::Pinned;
 pub(super) struct Pin {
     pub(super) shard: usize,
     pub(super) value: Pinned,
+}
+
+/// What a connection does besides answering requests.
+pub(super) enum Task {
+    /// It receives a dump; its requests wait.
+    Dump(Box<Dump>),
+    /// It receives the log; its requests are dropped.
+    Watch,
+}
+
+/// Why a connection ends, in the log's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    Normal,
+    Error,
+    Idle,
+    Shutdown,
+}
+
+impl Ending {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Error => "error",
+            Self::Idle => "idle_timeout",
+            Self::Shutdown => "shutdown",
+        }
+    }
 }
 
 /// One connection and all that belongs to it.
@@ -36,6 +65,8 @@ pub(super) struct Client {
     pub(super) is_in_sasl: bool,
     /// The client stands in this turn's list of those to plan for.
     pub(super) listed: bool,
+    pub(super) task: Option<Task>,
+    pub(super) ending: Ending,
     /// When bytes came last, on the cache's clock.
     pub(super) active_at: u32,
 }
@@ -52,6 +83,8 @@ impl Client {
             pins_in_flight: Vec::new(),
             is_in_sasl: false,
             listed: false,
+            task: None,
+            ending: Ending::Normal,
             active_at: now,
         }
     }
@@ -93,6 +126,11 @@ impl Client {
         }
         std::mem::swap(&mut self.pins, &mut self.pins_in_flight);
         self.output.take()
+    }
+
+    /// Whether it receives the log.
+    pub(super) fn is_watching(&self) -> bool {
+        matches!(self.task, Some(Task::Watch))
     }
 
     /// Whether output waits.

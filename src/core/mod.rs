@@ -30,11 +30,14 @@ mod deliver;
 mod execute;
 mod gather;
 mod group;
+mod idle;
 mod place;
 mod plans;
 mod shared;
 mod state;
+mod trace;
 mod turn;
+mod upkeep;
 mod upload;
 
 pub use admin::Administration;

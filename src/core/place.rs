@@ -10,7 +10,7 @@
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
 use super::client::Client;
-use super::shared::Letter;
+use super::shared::{Letter, Note};
 use super::state::State;
 use crate::conn::ConnId;
 use crate::protocol::Parser;
@@ -22,8 +22,12 @@ impl State {
     /// Finds a place for a connection just accepted; tells which, if it is here.
     pub(super) fn place(&mut self, socket: OwnedFd) -> Option<ConnId> {
         let Some(core) = self.choose() else {
-            self.counters().rejected.add(1);
-            refuse(&socket);
+            if self.shared.config.maxconns_fast {
+                self.counters().rejected.add(1);
+                refuse(&socket);
+            } else {
+                self.let_wait(socket);
+            }
             return None;
         };
         if core == self.index {
@@ -54,10 +58,38 @@ impl State {
         let parser = Parser::new(self.binding, self.gate, self.limits);
         let fd = socket.into_raw_fd();
         let id = self.clients.insert(Client::new(fd, parser, self.clock.now));
-        self.registry().add(id, fd, self.clock.now);
+        let peer = self.registry().add(id, fd, self.clock.now);
+        self.log_connection("conn_new", peer, format_args!("cfd={fd}"));
         self.counters().connections_total.add(1);
         self.list(id);
         id
+    }
+
+    /// Stops accepting until a connection ends; this one goes first then.
+    fn let_wait(&mut self, socket: OwnedFd) {
+        if self.shared.admin.accepting.close_on(socket) {
+            self.shared.tell_all(Note::Doors);
+        }
+        // A connection may have ended since the places were counted.
+        self.admit_waiting();
+    }
+
+    /// Lets those in who wait, as far as there are places, and opens the doors behind them.
+    fn admit_waiting(&mut self) {
+        while !self.is_full() {
+            let Some(socket) = self.shared.admin.accepting.next_waiting() else {
+                if self.shared.admin.accepting.open() {
+                    self.shared.tell_all(Note::Doors);
+                }
+                return;
+            };
+            self.place(socket);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let counts = self.shared.placement.lock().expect("no thread panics with the lock");
+        counts.iter().sum::<usize>() >= self.shared.config.connections_max
     }
 
     /// Forgets a connection whose socket has been closed.
@@ -72,9 +104,17 @@ impl State {
             self.abandon_upload(*upload);
         }
         client.input.clear(&mut self.inputs);
-        self.registry().remove(id);
+        if let Some(task) = client.task.take() {
+            self.end_task(id, &task);
+        }
+        let peer = self.registry().remove(id);
+        let rest = format_args!("reason={} cfd={}", client.ending.name(), client.conn.fd);
+        self.log_connection("conn_close", peer, rest);
         self.counters().connections_closed.add(1);
         self.shared.placement.lock().expect("no thread panics with the lock")[self.index] -= 1;
+        if !self.shared.config.maxconns_fast {
+            self.admit_waiting();
+        }
     }
 }
 

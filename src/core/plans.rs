@@ -3,6 +3,7 @@
 //! Events change a connection's state; at the end of a turn the plan of every connection that saw
 //! one is carried out. Here the state machine of [`crate::conn`] meets the ring.
 
+use super::client::{Ending, Task};
 use super::group::Group;
 use super::state::State;
 use crate::conn::{ConnId, Plan};
@@ -21,7 +22,10 @@ impl State {
             libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
             _ if result > 0 => {}
             // The peer is gone; there is nobody to answer.
-            _ => client.conn.close(),
+            _ => {
+                client.ending = Ending::Error;
+                client.conn.close();
+            }
         }
         self.list(id);
     }
@@ -36,6 +40,7 @@ impl State {
         let Ok(bytes) = usize::try_from(completion.result) else {
             self.blocks.give_message(message);
             if let Some(client) = self.clients.get_mut(id) {
+                client.ending = Ending::Error;
                 client.conn.sent(false);
                 client.conn.close();
             }
@@ -52,19 +57,31 @@ impl State {
         self.blocks.give_message(message);
         client.conn.sent(client.has_output());
         let pins = client.take_pins_in_flight();
-        let resumes = client.conn.is_paused();
+        let has_task = client.task.is_some();
+        let resumes = client.conn.is_paused() && !has_task;
         if resumes {
             client.conn.resume();
         }
         if !pins.is_empty() {
             self.unpin(pins);
         }
-        if resumes {
+        if has_task {
+            self.go_on_with_task(id);
+        } else if resumes {
             let mut group = Group::new();
             self.feed(id, &[], &mut group);
             self.run(&mut group);
         }
         self.list(id);
+    }
+
+    /// What a task has produced is sent.
+    fn go_on_with_task(&mut self, id: ConnId) {
+        match self.clients.get_mut(id).and_then(|client| client.task.as_ref()) {
+            Some(Task::Dump(_)) => self.working.push(id),
+            Some(Task::Watch) => self.send_log(id),
+            None => {}
+        }
     }
 
     /// A shutdown ended.
@@ -96,7 +113,11 @@ impl State {
     pub(super) fn finish_all(&mut self) {
         let ids: Vec<_> = self.clients.ids().collect();
         for id in ids {
-            if self.clients.get_mut(id).is_some_and(|client| !client.conn.is_paused()) {
+            let Some(client) = self.clients.get_mut(id) else { continue };
+            if client.conn.is_open() {
+                client.ending = Ending::Shutdown;
+            }
+            if !client.conn.is_paused() {
                 self.finish(id);
             }
         }

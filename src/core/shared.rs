@@ -73,6 +73,12 @@ impl Shared {
 pub enum Note {
     /// Look after the shard: expired items, pages.
     Maintain,
+    /// Walk through the shard in search of dead items.
+    Crawl,
+    /// Lines wait for a watcher.
+    Log,
+    /// Accepting has stopped, or goes on.
+    Doors,
     /// Accept no more, answer what has been received, then end.
     Drain,
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::admin::Registry;
+use super::admin::{Log, Registry};
 use super::client::{Client, Pin};
 use super::counters::CoreCounters;
 use super::execute::Replies;
 use super::group::{Group, ReplyPlace, ShardPart};
 use super::shared::Shared;
+use super::upkeep::Upkeep;
 use crate::config;
 use crate::config::limits::{GROUP_MAX, KEYS_BYTES_MIN, LINE_BYTES_MAX};
 use crate::conn::{ConnId, InputPool, Table};
@@ -32,6 +33,14 @@ pub(super) struct State {
     pub(super) places: Vec<ReplyPlace>,
     /// Clients whose plan has to be looked at before the turn ends.
     pub(super) listed: Vec<ConnId>,
+    /// Clients whose task can go on.
+    pub(super) working: Vec<ConnId>,
+    pub(super) upkeep: Upkeep,
+    /// The second at which to look for idle connections.
+    pub(super) idle_look_at: u32,
+    /// This turn's log, and memory for what is sent of it.
+    pub(super) log: Log,
+    pub(super) log_to_send: Vec<u8>,
 }
 
 impl State {
@@ -52,18 +61,24 @@ impl State {
             (false, Some(_)) => Gate::Token,
             (false, None) => Gate::Open,
         };
+        let clock = reading(&shared.clock);
         Self {
             index,
             clients: Table::with_capacity(config.connections_per_core_max()),
             blocks: BlockPool::default(),
             inputs: InputPool::default(),
-            clock: reading(&shared.clock),
+            clock,
             binding,
             gate,
             limits,
             replies: Replies::default(),
             places: vec![ReplyPlace::default(); GROUP_MAX],
             listed: Vec::with_capacity(1024),
+            working: Vec::new(),
+            upkeep: Upkeep::new(),
+            idle_look_at: Self::first_idle_look(clock.now, config.idle_timeout_s),
+            log: Log::new(config.worker_logbuf_bytes),
+            log_to_send: Vec::new(),
             shared,
         }
     }
@@ -102,7 +117,11 @@ impl State {
     #[inline]
     pub(super) fn run(&mut self, group: &mut Group<'_>) {
         if !group.is_empty() {
+            self.replies.trace.start(self.shared.admin.is_traced());
             self.execute(group);
+            if self.replies.trace.is_on() {
+                self.tell_trace(group);
+            }
             self.deliver(group);
             group.clear();
         }
@@ -140,22 +159,8 @@ impl State {
             });
         }
     }
-
-    /// The shard's background work.
-    pub(super) fn maintain(&mut self) {
-        let now = self.clock.now;
-        self.counters().maintenance.add(1);
-        self.counters().blocks.set(self.blocks.blocks_made() as u64);
-        self.shared.shards[self.index].run(&mut |shard: &mut Shard| {
-            shard.set_now(now);
-            shard.maintain(MAINTENANCE_ITEMS);
-        });
-    }
 }
 
 fn reading(clock: &os::clock::Clock) -> Clock {
     Clock { now: clock.now_s(), zero_unix: clock.zero_unix_s().cast_signed() }
 }
-
-/// Items that one step of background work looks at: a few tens of microseconds.
-const MAINTENANCE_ITEMS: u32 = 256;

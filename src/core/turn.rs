@@ -23,6 +23,10 @@ pub struct Core {
     state: State,
     listeners: Vec<Listener>,
     completions: Vec<Completion>,
+    /// False while all wait for a connection to end, with `-o no_maxconns_fast`.
+    is_accepting: bool,
+    /// Accepting has failed; it is tried again in a while.
+    rests: bool,
     drain: Option<Drain>,
 }
 
@@ -53,7 +57,15 @@ impl Core {
         let listeners = listeners.into_iter().map(|fd| Listener { fd, armed: false }).collect();
         let state = State::new(index, shared);
         let completions = Vec::with_capacity(4096);
-        Ok(Self { ring, state, listeners, completions, drain: None })
+        Ok(Self {
+            ring,
+            state,
+            listeners,
+            completions,
+            is_accepting: true,
+            rests: false,
+            drain: None,
+        })
     }
 
     /// Serves until told to drain and drained.
@@ -96,9 +108,28 @@ impl Core {
         }
         completions.clear();
         self.completions = completions;
+        self.background();
         self.state.carry_out_plans(&mut self.ring);
         self.ring.recycle();
         self.state.counters().turns.add(1);
+    }
+
+    /// What comes after the requests: tasks of connections, upkeep of the shard, the log.
+    #[inline]
+    fn background(&mut self) {
+        let state = &mut self.state;
+        if !state.working.is_empty() {
+            state.work();
+        }
+        if state.upkeep.is_due() {
+            state.keep_up();
+        }
+        if state.clock.now >= state.idle_look_at {
+            state.end_idle();
+        }
+        if !state.log.is_empty() {
+            state.publish_log();
+        }
     }
 
     fn received<'a>(
@@ -127,7 +158,12 @@ impl Core {
             Some(socket) => {
                 self.state.place(socket);
             }
-            None => self.state.counters().accept_errors.add(1),
+            None if completion.result == -libc::ECANCELED => {}
+            None => {
+                self.state.counters().accept_errors.add(1);
+                // Most likely there is no descriptor left. Trying again at once would not help.
+                self.rests = true;
+            }
         }
         self.arm_listeners();
     }
@@ -140,14 +176,21 @@ impl Core {
                 Letter::Adopt(socket) => {
                     self.state.adopt(socket);
                 }
-                Letter::Note(Note::Maintain) => self.state.maintain(),
+                Letter::Note(Note::Maintain) => {
+                    self.state.maintain();
+                    self.rests = false;
+                    self.arm_listeners();
+                }
+                Letter::Note(Note::Crawl) => self.state.begin_walk(),
+                Letter::Note(Note::Log) => self.state.send_logs(),
+                Letter::Note(Note::Doors) => self.look_at_doors(),
                 Letter::Note(Note::Drain) => self.begin_drain(),
             }
         }
     }
 
     fn arm_listeners(&mut self) {
-        if self.drain.is_some() {
+        if self.drain.is_some() || self.rests || !self.is_accepting {
             return;
         }
         for (index, listener) in self.listeners.iter_mut().enumerate() {
@@ -166,7 +209,8 @@ impl Core {
 
     fn wait(&self) -> Wait {
         match &self.drain {
-            None => Wait::one(SLEEP_MAX),
+            None if !self.state.working.is_empty() => Wait::POLL,
+            None => Wait::one(self.state.upkeep.wait().unwrap_or(SLEEP_MAX)),
             Some(drain) if drain.turns_left > 0 => Wait::POLL,
             Some(_) => Wait::one(DRAIN_SLEEP),
         }
@@ -178,10 +222,24 @@ impl Core {
             return;
         }
         self.drain = Some(Drain { since: Instant::now(), turns_left: DRAIN_TURNS });
+        self.disarm_listeners();
+    }
+
+    fn disarm_listeners(&mut self) {
         for index in 0..self.listeners.len() {
             let target = Token::new(Op::Accept, index as u32, 0);
             self.ring.cancel(target, Token::new(Op::Cancel, index as u32, 0));
         }
+    }
+
+    /// Accepting has stopped at the connection limit, or goes on.
+    fn look_at_doors(&mut self) {
+        let is_on = self.state.shared.admin.accepting.is_on();
+        if self.is_accepting && !is_on {
+            self.disarm_listeners();
+        }
+        self.is_accepting = is_on;
+        self.arm_listeners();
     }
 
     fn go_on_draining(&mut self) {

@@ -10,6 +10,7 @@ use arrayvec::ArrayVec;
 use super::execute::{Replies, answer_store, key_of, upload_options};
 use super::group::Group;
 use super::state::State;
+use super::trace::Event;
 use crate::conn::ConnId;
 use crate::mesh::route;
 use crate::protocol::key::KEY_BYTES_MAX;
@@ -166,6 +167,13 @@ impl State {
     }
 
     fn answer(&mut self, id: ConnId, request: &Request<'_>, value_bytes: usize, stored: Stored) {
+        if self.shared.admin.is_traced() {
+            let options = upload_options(request, self.clock);
+            let mut scratch = [0; KEY_BYTES_MAX];
+            let (_, key) = self.locate(request, &mut scratch);
+            let event = Event::stored(&options, stored, 0, self.clock.now);
+            self.tell_event(id, key.bytes, &event);
+        }
         let mut replies = Replies::default();
         answer_store(request, value_bytes, stored, &mut replies);
         self.reply(id, &replies.text);

@@ -141,10 +141,7 @@ const BACKGROUND: &[Entry] = &[
     ("log_worker_written", |s| number(s.facts.cores.log_written)),
     ("log_watcher_skipped", |s| number(s.facts.cores.log_skipped)),
     ("log_watcher_sent", |s| number(s.facts.cores.log_sent)),
-    ("log_watchers", |s| {
-        let _ = s;
-        number(0)
-    }),
+    ("log_watchers", |s| number(s.shared.admin.watch.count())),
     ("unexpected_napi_ids", |_| number(0)),
     ("round_robin_fallback", |_| number(0)),
 ];

@@ -2,14 +2,15 @@
 //!
 //! A core notes each of its connections once when it comes and once when it goes. What changes
 //! more often, the second of the latest activity, lies in an array of numbers beside: one relaxed
-//! store, and only when the second has changed. Addresses are asked of the kernel when they are
-//! listed, so that accepting a connection does not cost two more system calls.
+//! store, and only when the second has changed. The address of the other end is asked of the
+//! kernel once, because the log tells it at the end as well, when the kernel has forgotten it.
 
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage, getpeername, getsockname};
+use nix::sys::socket::{SockaddrStorage, getpeername, getsockname};
 
 use super::listing::Listing;
 use crate::conn::ConnId;
@@ -39,6 +40,8 @@ impl Doing {
 #[derive(Clone, Copy)]
 struct Entry {
     fd: RawFd,
+    /// None for a Unix socket.
+    peer: Option<SocketAddr>,
     doing: Doing,
 }
 
@@ -68,23 +71,23 @@ impl Registry {
         self.entries.lock().expect("no thread panics with the lock").listeners = listeners;
     }
 
-    /// Notes a connection.
-    pub(in crate::core) fn add(&self, id: ConnId, fd: RawFd, now: u32) {
+    /// Notes a connection; tells the address of its other end, if it has one.
+    pub(in crate::core) fn add(&self, id: ConnId, fd: RawFd, now: u32) -> Option<SocketAddr> {
+        let peer = getpeername(fd).ok().and_then(|address| tcp_address(&address));
         let mut entries = self.entries.lock().expect("no thread panics with the lock");
         let slot = id.index as usize;
         if entries.connections.len() <= slot {
             entries.connections.resize(slot + 1, None);
         }
-        entries.connections[slot] = Some(Entry { fd, doing: Doing::Reading });
+        entries.connections[slot] = Some(Entry { fd, peer, doing: Doing::Reading });
         self.touch(id, now);
+        peer
     }
 
-    /// Strikes a connection off. Its descriptor is closed by now.
-    pub(in crate::core) fn remove(&self, id: ConnId) {
+    /// Strikes a connection off, whose descriptor is closed by now; tells its other end.
+    pub(in crate::core) fn remove(&self, id: ConnId) -> Option<SocketAddr> {
         let mut entries = self.entries.lock().expect("no thread panics with the lock");
-        if let Some(entry) = entries.connections.get_mut(id.index as usize) {
-            *entry = None;
-        }
+        entries.connections.get_mut(id.index as usize)?.take()?.peer
     }
 
     /// Notes what a connection is doing from now on.
@@ -114,9 +117,11 @@ impl Registry {
             listing.put(format_args!("{fd}:secs_since_last_cmd"), seconds.uptime);
         }
         for (slot, entry) in entries.connections.iter().enumerate() {
-            let Some(Entry { fd, doing }) = *entry else { continue };
+            let Some(Entry { fd, peer, doing }) = *entry else { continue };
             // A connection may have ended without its entry being gone yet.
-            let (Some(peer), Some(local)) = (peer_address(fd), local_address(fd)) else { continue };
+            let Some(local) = local_address(fd) else { continue };
+            // A client of a Unix socket has no address, so it is told by that of the socket.
+            let peer = peer.map_or_else(|| local.clone(), tcp_text);
             let asks = asking.is_some_and(|id| id.index as usize == slot);
             let active_at = self.active_at.get(slot).map_or(0, |at| at.load(Ordering::Relaxed));
             listing.put(format_args!("{fd}:addr"), peer);
@@ -138,29 +143,24 @@ pub(super) struct Seconds {
     pub(super) uptime: u64,
 }
 
-/// The address of a connection's other end, as memcached writes it; a peer on a Unix socket has no
-/// address, so it is told by that of the socket.
-pub(in crate::core) fn peer_address(fd: RawFd) -> Option<String> {
-    let address: SockaddrStorage = getpeername(fd).ok()?;
-    if address.family() == Some(AddressFamily::Unix) {
-        return local_address(fd);
-    }
-    address_text(&address)
-}
-
 fn local_address(fd: RawFd) -> Option<String> {
-    address_text(&getsockname(fd).ok()?)
+    let address: SockaddrStorage = getsockname(fd).ok()?;
+    if let Some(tcp) = tcp_address(&address) {
+        return Some(tcp_text(tcp));
+    }
+    let path = address.as_unix_addr()?.path();
+    Some(path.map_or_else(|| "unix:".to_owned(), |path| format!("unix:{}", path.display())))
 }
 
-fn address_text(address: &SockaddrStorage) -> Option<String> {
-    if let Some(v4) = address.as_sockaddr_in() {
-        return Some(format!("tcp:{}:{}", v4.ip(), v4.port()));
-    }
-    if let Some(v6) = address.as_sockaddr_in6() {
-        return Some(format!("tcp6:[{}]:{}", v6.ip(), v6.port()));
-    }
-    let unix = address.as_unix_addr()?;
-    Some(unix.path().map_or_else(|| "unix:".to_owned(), |path| format!("unix:{}", path.display())))
+fn tcp_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::from((v4.ip(), v4.port())));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port()))))
+}
+
+/// An address as memcached writes it.
+fn tcp_text(address: SocketAddr) -> String {
+    let scheme = if address.is_ipv4() { "tcp" } else { "tcp6" };
+    format!("{scheme}:{address}")
 }
 
 #[cfg(test)]

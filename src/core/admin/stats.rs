@@ -9,13 +9,16 @@ use crate::protocol::admin::{Detail, Stats};
 use crate::protocol::reply::line;
 
 impl State {
-    /// The whole reply to `stats`, in the form of the protocol that asked.
-    pub(in crate::core) fn statistics(
-        &mut self,
-        id: ConnId,
-        stats: &Stats<'_>,
-        form: Form,
-    ) -> Vec<u8> {
+    /// Answers `stats` in the form of the protocol that asked; perhaps later.
+    pub(in crate::core) fn statistics(&mut self, id: ConnId, stats: &Stats<'_>, form: Form) {
+        if *stats == Stats::Sizes && self.shared.config.track_sizes {
+            return self.begin_sizes(id, form);
+        }
+        let reply = self.list_statistics(id, stats, form);
+        self.reply(id, &reply);
+    }
+
+    fn list_statistics(&mut self, id: ConnId, stats: &Stats<'_>, form: Form) -> Vec<u8> {
         let mut listing = Listing::new(form);
         let shared = &self.shared;
         match stats {
@@ -79,6 +82,7 @@ impl State {
                 return Ok(line::END);
             }
         }
+        self.shared.admin.update_traced();
         Ok(line::OK)
     }
 }

@@ -10,6 +10,7 @@ mod meta;
 mod text;
 
 use super::client::Pin;
+use super::trace::Trace;
 use crate::config::limits::PINNED_BYTES_MIN;
 use crate::protocol::key::KEY_BYTES_MAX;
 use crate::protocol::time::exptime_to_clock;
@@ -22,6 +23,8 @@ pub(super) struct Replies {
     pub(super) text: Vec<u8>,
     /// Values that are not copied, and where in `text` each belongs.
     pub(super) pins: Vec<(usize, Option<Pin>)>,
+    /// What the operations did, if somebody watches.
+    pub(super) trace: Trace,
     /// The shard that is at work.
     pub(super) shard: usize,
 }

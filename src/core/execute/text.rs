@@ -1,6 +1,7 @@
 //! The classic text protocol's commands on keys.
 
 use super::Replies;
+use crate::core::trace::Event;
 use crate::protocol::reply::{Sink, line, put_u64, put_value_line};
 use crate::protocol::time::exptime_to_clock;
 use crate::protocol::{Clock, Key, Store, StoreMode};
@@ -16,7 +17,11 @@ pub(super) fn get(
     replies: &mut Replies,
 ) {
     let access = touch.map_or(Access::Get, Access::Touch);
-    let Some(hit) = shard.get(&item, access) else { return };
+    let Some(hit) = shard.get(&item, access) else {
+        replies.trace.missed(shard.last_miss(), true);
+        return;
+    };
+    replies.trace.hit(&hit, true);
     let cas = if with_cas { Some(hit.cas()) } else { None };
     put_value_line(&mut replies.text, key, hit.client_flags(), hit.value_bytes(), cas);
     replies.value(hit);
@@ -42,7 +47,11 @@ pub(super) fn store(
     replies: &mut Replies,
     clock: Clock,
 ) {
-    let stored = shard.store(&item, &options(store, clock), store.value);
+    let options = options(store, clock);
+    let stored = shard.store(&item, &options, store.value);
+    if replies.trace.is_on() {
+        replies.trace.add(Event::stored(&options, stored, store.value.len(), clock.now));
+    }
     answer_store(store, stored, replies);
 }
 
@@ -66,7 +75,9 @@ pub(super) fn delete(
     shard: &mut Shard,
     replies: &mut Replies,
 ) {
+    let was = replies.trace.look(shard, &item);
     let deleted = shard.delete(&item);
+    replies.trace.deleted(was, "delete");
     if !noreply {
         replies.text.put(if deleted { line::DELETED } else { line::NOT_FOUND });
     }
@@ -79,6 +90,8 @@ pub(super) fn touch(
     shard: &mut Shard,
     replies: &mut Replies,
 ) {
+    let was = replies.trace.look(shard, &item);
+    replies.trace.looked(was, shard);
     let touched = shard.touch(&item, exptime);
     if !noreply {
         replies.text.put(if touched { line::TOUCHED } else { line::NOT_FOUND });
@@ -93,6 +106,8 @@ pub(super) fn arithmetic(
     shard: &mut Shard,
     replies: &mut Replies,
 ) {
+    let was = replies.trace.look(shard, &item);
+    replies.trace.looked(was, shard);
     let computed = shard.arithmetic(&item, &Arithmetic::new(increment, delta));
     if noreply {
         return;

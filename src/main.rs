@@ -72,18 +72,18 @@ fn path_of(variable: &str) -> Option<PathBuf> {
     env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// Prints what differs from what was asked for, and at `-v` what is worth knowing.
+/// Prints what differs from what was asked for or is usual with memcached, what memory it will
+/// take, and at `-v` what else is worth knowing.
 fn tell(config: &Config) {
     for note in &config.notes {
         match note {
+            Note::Difference(text) => say(text),
             Note::Warning(text) => say(&format!("warning: {text}")),
             Note::Verbose(text) if config.verbosity > 0 => say(text),
             Note::Verbose(_) => {}
         }
     }
-    if config.verbosity > 0 {
-        say(&Budget::new(config).to_string());
-    }
+    say(&Budget::new(config).to_string());
 }
 
 /// One line on stderr. A closed stderr is no reason to fail.

@@ -17,6 +17,7 @@ use crate::os::clock::Clock;
 use crate::os::{affinity, announce, daemon};
 use crate::shard::{LruConfig, Shard, ShardConfig};
 
+mod describe;
 mod listen;
 
 pub use listen::Bound;
@@ -29,6 +30,9 @@ pub fn run(config: Config) -> Result<(), Failure> {
     let server = Server::new(config)?;
     let _announcement = announce::listening(&server.shared.config, &server.bound.addresses)?;
     let shared = Arc::clone(&server.shared);
+    if shared.config.verbosity > 1 {
+        eprint!("{}", describe::classes_and_cores(&shared));
+    }
     server.run(|| daemon::ready(&shared.config))
 }
 
@@ -131,7 +135,8 @@ fn core_main(
     let core = match Core::new(index, shared, listeners) {
         Ok(core) => core,
         Err(error) => {
-            let _ = report.send(Err(Failure::os(format_args!("no io_uring for core {index}"), error)));
+            let _ =
+                report.send(Err(Failure::os(format_args!("no io_uring for core {index}"), error)));
             return;
         }
     };

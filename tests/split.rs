@@ -8,6 +8,7 @@ mod common;
 
 use std::time::Duration;
 
+use common::wire::{BARRIER, BARRIER_REPLY};
 use common::{Server, Wire, assert_same_bytes};
 
 /// Long enough that the server most often sees the first part alone.
@@ -42,7 +43,7 @@ fn replies(server: &Server, pipeline: &[u8], cuts: &[usize]) -> Vec<u8> {
     pieces.push(&pipeline[from..]);
     let pause = if pieces.len() > 2 { Duration::from_micros(20) } else { PAUSE };
     let wire: Wire = server.connect();
-    let (replies, _) = wire.converse(&pieces, pause, b"MN\r\n", QUIET);
+    let (replies, _) = wire.converse(&pieces, pause, BARRIER_REPLY.as_bytes(), QUIET);
     without_ids(&replies)
 }
 
@@ -59,7 +60,7 @@ fn without_ids(replies: &[u8]) -> Vec<u8> {
 
 fn assert_cut_anywhere(cores: &str, pipeline: &[u8]) {
     let server = Server::ringcached(&["-t", cores]);
-    let pipeline = [pipeline, b"mn\r\n"].concat();
+    let pipeline = [pipeline, BARRIER.as_bytes()].concat();
     let whole = replies(&server, &pipeline, &[]);
     assert!(!whole.is_empty(), "the pipeline is answered");
     for cut in 1..pipeline.len() {

@@ -173,10 +173,11 @@ fn defaults_are_told_at_v() {
 }
 
 #[test]
-fn without_v_nothing_is_told() {
+fn without_v_only_differences_and_the_budget_are_told() {
     let directory = Directory::new("quiet");
-    let text = Server::start(&directory, &["-o", "modern"]).stop();
-    assert_eq!(text, "");
+    let text = Server::start(&directory, &["-o", "modern", "-l", "127.0.0.1", "-t", "1"]).stop();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.starts_with("ringcached: memory budget"), "{text}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! When requests of an open loop start: evenly, as a Poisson process, or with Facebook's inter-arrival times.
+//! When requests of an open loop start: evenly, as a Poisson process, or with Facebook's
+//! inter-arrival times.
 //!
-//! The schedule is drawn from the seed alone and never looks at the server: this is what makes a loop open. All
-//! three laws have the mean that the rate asks for.
+//! The schedule is drawn from the seed alone and never looks at the server: this is what makes a
+//! loop open. All three laws have the mean that the rate asks for.
 
 use crate::workload::random::Random;
 

@@ -1,19 +1,22 @@
-//! Runs servers in turn under one load, interleaved, and tells medians and ratios with their spread.
+//! Runs servers in turn under one load, interleaved, and tells medians and ratios with their
+//! spread.
 //!
-//! A B A B ... instead of A A ... B B: whatever drifts on the host (clock speed, neighbours) drifts over
-//! all servers alike. A ratio is taken round by round, between runs that were neighbours in time, and the
-//! median of these is told with the lowest and highest.
+//! A B A B ... instead of A A ... B B: whatever drifts on the host (clock speed, neighbours) drifts
+//! over all servers alike. A ratio is taken round by round, between runs that were neighbours in
+//! time, and the median of these is told with the lowest and highest.
+
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::engine::{self, Phase, RunError, Silent};
-use crate::measure::cpu::{CpuTime, listener};
+use crate::bench::Bench;
+use crate::engine::{RunError, Silent};
 use crate::plan::{Plan, Server};
 use crate::report::summary::Summary;
 use crate::report::table::number;
 
 /// A server to compare, and its process if it runs on this host.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Contender {
     /// The server.
     pub server: Server,
@@ -81,39 +84,28 @@ pub struct Standing {
 
 /// Runs the comparison: `rounds` runs of each server, interleaved.
 pub fn compare(
+    bench: &mut Bench,
     plan: &Plan,
     contenders: &[Contender],
     rounds: usize,
     preload: bool,
     mut progress: impl FnMut(usize, &Contender, &Summary),
 ) -> Result<Vec<Standing>, RunError> {
-    let plans: Vec<_> = contenders
-        .iter()
-        .map(|contender| Plan { servers: vec![contender.server.clone()], ..plan.clone() })
-        .collect();
+    let alone = |contender: &Contender| Arc::new(plan.with_server(contender.server.clone()));
+    let plans: Vec<_> = contenders.iter().map(alone).collect();
     if preload {
-        for plan in &plans {
-            engine::run(plan, Phase::Preload, &mut Silent)?;
-        }
+        plans.iter().try_for_each(|plan| bench.preload(plan).map(drop))?;
     }
     let mut runs: Vec<Vec<Summary>> = vec![Vec::new(); contenders.len()];
     for round in 0..rounds {
         for (index, contender) in contenders.iter().enumerate() {
-            let summary = measured(&plans[index], contender.pid)?;
-            progress(round, contender, &summary);
-            runs[index].push(summary);
+            let pids = Vec::from_iter(contender.pid);
+            let measured = bench.measure(&plans[index], &pids, &mut Silent)?;
+            progress(round, contender, &measured.summary);
+            runs[index].push(measured.summary);
         }
     }
     Ok(standings(contenders, runs))
-}
-
-/// One run, with the server's CPU time around it.
-fn measured(plan: &Plan, pid: Option<u32>) -> Result<Summary, RunError> {
-    let cpu = || pid.and_then(|pid| CpuTime::of_process(pid).ok());
-    let before = cpu();
-    let outcome = engine::run(plan, Phase::Measure, &mut Silent)?;
-    let server = cpu().zip(before).map(|(after, before)| after.since(before));
-    Ok(Summary::new(plan, &outcome, server))
 }
 
 fn standings(contenders: &[Contender], runs: Vec<Vec<Summary>>) -> Vec<Standing> {
@@ -144,16 +136,6 @@ fn standings(contenders: &[Contender], runs: Vec<Vec<Summary>>) -> Vec<Standing>
         }
     };
     contenders.iter().zip(runs).map(standing).collect()
-}
-
-/// The process of a server on this host.
-pub fn process_of(server: &Server) -> Option<u32> {
-    match &server.target {
-        crate::net::target::Target::Inet(address) if address.ip().is_loopback() => {
-            listener(address.port())
-        }
-        _ => None,
-    }
 }
 
 /// The comparison as a table, medians with the extremes in brackets.

@@ -2,9 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use loadgen::cli::{args::Args, run};
-
 fn main() -> ExitCode {
-    run::main(&Args::parse())
+    loadgen::cli::run::main()
 }

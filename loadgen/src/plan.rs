@@ -1,25 +1,44 @@
 //! A run as data: everything the command line said, checked and resolved, and nothing else.
 //!
-//! The engine takes a plan and knows no flags; search, sweep and compare change a plan and run it again.
+//! The engine takes a plan and knows no flags; search, sweep and compare change a plan and run it
+//! again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use ringcached::ring::SocketAddress;
+use rustls::ClientConfig;
+
 use crate::arrivals::Law;
+use crate::check::ledger::Ledger;
 use crate::net::target::{Target, Transport};
+use crate::servers::hash::KeyHash;
+use crate::servers::{Distribution, Member, Router};
 use crate::wire::Protocol;
+use crate::wire::auth::Credentials;
 use crate::workload::Spec;
 
 /// A server to load.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub struct Server {
-    /// The host or path as it was given: distributions hash this, not the address it resolved to.
-    pub host: String,
-    /// The port; 0 with a path.
-    pub port: u16,
-    /// The weight for weighted distributions.
-    pub weight: u32,
+    /// As it was given.
+    pub member: Member,
     /// Where it is.
     pub target: Target,
+    /// The same for the kernel.
+    pub address: &'static SocketAddress,
+}
+
+/// How replies are checked.
+#[derive(Clone, Default)]
+pub enum Checking {
+    /// Not at all.
+    #[default]
+    Off,
+    /// Against what was acknowledged; every key is written by one client.
+    Verify(Arc<Ledger>),
+    /// Everything is recorded, to be checked afterwards.
+    History,
 }
 
 /// How requests are started.
@@ -49,14 +68,24 @@ pub struct Limit {
 }
 
 /// A run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Plan {
     /// The servers, in the order given.
     pub servers: Vec<Server>,
+    /// Which server owns a key.
+    pub router: Router,
+    /// Copies of each value beyond the first; they lie on the servers after the owner.
+    pub replicas: usize,
     /// Streams or datagrams.
     pub transport: Transport,
     /// The dialect.
     pub protocol: Protocol,
+    /// Encryption, if any.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// Shown on every connection, if any.
+    pub credentials: Option<Credentials>,
+    /// Ask for no replies to writes.
+    pub quiet: bool,
     /// Switch Nagle's algorithm off.
     pub no_delay: bool,
     /// Worker threads.
@@ -85,7 +114,17 @@ pub struct Plan {
     pub lag_allowed: Duration,
     /// Bind worker `i` to the `i`-th of these CPUs, round robin.
     pub cpus: Vec<usize>,
-    /// Receive buffers on huge pages.
+    /// Wait so long for more replies once one has come: fewer entries into the kernel, later times.
+    pub gather: Duration,
+    /// How replies are checked.
+    pub checking: Checking,
+    /// Set keys that were read and not found.
+    pub fill_misses: bool,
+    /// The first version of values, so that those of an earlier run are older.
+    pub version_base: u64,
+    /// This host's place among several: its number and how many there are.
+    pub host: (usize, usize),
+    /// Fold memory of ours into huge pages.
     pub large_pages: bool,
 }
 
@@ -93,6 +132,18 @@ impl Plan {
     /// The clients of one worker.
     pub fn clients_of(&self, worker: usize) -> std::ops::Range<usize> {
         share(self.clients, worker, self.threads)
+    }
+
+    /// The same run against one server alone.
+    pub fn with_server(&self, server: Server) -> Self {
+        let members = [server.member.clone()];
+        let router = Router::new(&members, Distribution::Modula, KeyHash::OneAtATime);
+        Self { servers: vec![server], router, replicas: 0, ..self.clone() }
+    }
+
+    /// A worker's stream number among those of all hosts, and how many there are.
+    pub fn stream(&self, worker: usize) -> (usize, usize) {
+        (self.host.0 * self.threads + worker, self.host.1 * self.threads)
     }
 }
 

@@ -1,10 +1,11 @@
-//! Values that tell where they come from: derived from the key's number and a version, never stored.
+//! Values that tell where they come from: derived from the key's number and a version, never
+//! stored.
 //!
-//! A value starts with the key's number, the version and a check over both, eight bytes each, little-endian, cut
-//! where the value ends; the rest is a slice of a table of printable letters that starts at a place the
-//! check names. So a reader who knows only the key can tell a right value from another key's, from an
-//! older version and from damaged bytes, with no memory of what was written. A value below 24 bytes
-//! says less: at 8 it still names its key, at 16 its version.
+//! A value starts with the key's number, the version and a check over both, eight bytes each,
+//! little-endian, cut where the value ends; the rest is a slice of a table of printable letters
+//! that starts at a place the check names. So a reader who knows only the key can tell a right
+//! value from another key's, from an older version and from damaged bytes, with no memory of what
+//! was written. A value below 24 bytes says less: at 8 it still names its key, at 16 its version.
 
 /// Letters in the filler table; a power of two, so that a mask picks the place.
 const TABLE_BYTES: usize = 1 << 16;
@@ -113,14 +114,15 @@ fn head(key: u64, version: u64, check: u64) -> [u8; HEAD_BYTES] {
 }
 
 fn check(key: u64, version: u64) -> u64 {
-    mix(mix(key.wrapping_add(0x51_7cc1_b727_220a_95)) ^ version)
+    mix(mix(key.wrapping_add(0x517c_c1b7_2722_0a95)) ^ version)
 }
 
 fn word(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
-/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection whose output bits all depend on all input bits.
+/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection whose output bits all depend
+/// on all input bits.
 pub fn mix(mut x: u64) -> u64 {
     x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -154,7 +154,7 @@ pub const RING_COMPLETIONS: u32 = 8 * RING_SUBMISSIONS;
 pub const RECEIVE_BUFFER_BYTES: usize = 64 * KIB;
 /// Provided receive buffers of each core. They are emptied within the loop turn that they fill in,
 /// so their number follows what one turn can receive, not the number of connections.
-pub const RECEIVE_BUFFERS: u16 = 32;
+pub const RECEIVE_BUFFERS: u16 = 16;
 
 const _: () = assert!(RING_SUBMISSIONS.is_power_of_two() && RING_COMPLETIONS.is_power_of_two());
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two(), "the kernel masks the ring's tail");

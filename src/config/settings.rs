@@ -214,6 +214,8 @@ impl Binding {
 /// Something that start-up tells on stderr.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
+    /// What a user of memcached has to know: always printed.
+    Difference(String),
     /// Worth knowing: printed at `-v`.
     Verbose(String),
     /// Differs from what was asked for: always printed.

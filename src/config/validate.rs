@@ -294,7 +294,7 @@ fn note_differences(flags: &Flags, threads: usize, notes: &mut Vec<Note>) {
         parts.push(format!("{threads} core(s), the CPUs allowed (-t not given)"));
     }
     if !parts.is_empty() {
-        notes.push(Note::Verbose(format!("unlike memcached: {}", parts.join("; "))));
+        notes.push(Note::Difference(format!("unlike memcached: {}", parts.join("; "))));
     }
 }
 

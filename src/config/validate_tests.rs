@@ -36,7 +36,7 @@ fn warnings(config: &Config) -> Vec<&str> {
         .iter()
         .filter(|note| text(note))
         .map(|note| match note {
-            Note::Warning(text) | Note::Verbose(text) => text.as_str(),
+            Note::Difference(text) | Note::Warning(text) | Note::Verbose(text) => text.as_str(),
         })
         .collect()
 }
@@ -55,7 +55,7 @@ fn defaults_are_memcacheds_but_for_two() {
     assert_eq!(c.listen.len(), 2);
     assert!(c.listen.iter().all(|address| address.host.is_loopback()));
     assert_eq!((c.threads, c.cpus.len()), (2, 2));
-    assert!(c.notes.iter().any(|note| matches!(note, Note::Verbose(text)
+    assert!(c.notes.iter().any(|note| matches!(note, Note::Difference(text)
             if text.contains("127.0.0.1") && text.contains("-t not given"))));
 }
 

@@ -198,7 +198,10 @@ mod tests {
             assert!(!(plan.receive && self.receive), "one receive at a time");
             assert!(!(plan.send && self.send), "one send at a time");
             assert!(!plan.cancel_receive || self.receive, "only what is armed can be disarmed");
-            assert!(!plan.close || !(self.receive || self.send || self.shutdown), "close comes last");
+            assert!(
+                !plan.close || !(self.receive || self.send || self.shutdown),
+                "close comes last"
+            );
             self.receive |= plan.receive;
             self.send |= plan.send;
             self.shutdown |= plan.shutdown;
@@ -223,7 +226,7 @@ mod tests {
                     0 => conn.output_ready(),
                     1 if flights.send => {
                         flights.send = false;
-                        conn.sent(random(&mut state) % 2 == 0);
+                        conn.sent(random(&mut state).is_multiple_of(2));
                     }
                     2 if flights.receive => {
                         flights.receive = false;

@@ -37,17 +37,17 @@ impl State {
     }
 
     fn administer_binary(&mut self, id: ConnId, request: &Binary<'_>) {
-        let Binary { opcode, opaque, quiet, .. } = *request;
-        if let BinaryCommand::Stat(stats) = &request.command {
-            return self.statistics(id, stats, Form::Binary { opcode, opaque });
-        }
         let mut reply = Vec::new();
+        let Binary { opcode, opaque, quiet, .. } = *request;
         match &request.command {
             BinaryCommand::Flush { delay } => match self.flush_all(Ok(*delay)) {
                 line::OK if quiet => {}
                 line::OK => put_binary(&mut reply, opcode, opaque, 0, b""),
                 _ => put_binary_error(&mut reply, opcode, opaque, Status::AuthError),
             },
+            BinaryCommand::Stat(stats) => {
+                return self.statistics(id, stats, Form::Binary { opcode, opaque });
+            }
             _ => self.answer_sasl(id, request, &mut reply),
         }
         self.reply(id, &reply);

@@ -1,10 +1,10 @@
 //! Groups: operations from many requests and connections, run together.
 //!
-//! A lookup costs two cache misses: the index bucket, then the item. One at a time they take
-//! 156 ns over five million items, in groups whose buckets and items are prefetched first 60 to
-//! 65 ns (measured with the engine alone). A group gathers up to [`GROUP_MAX`] operations, whoever they are
-//! for; each shard's part runs under its token, in the order of the requests; the replies are then
-//! delivered in the order of the requests, whatever order they were made in.
+//! A lookup costs two cache misses: the index bucket, then the item. One at a time they take 156 ns
+//! over five million items, in groups whose buckets and items are prefetched first 60 to 65 ns
+//! (measured with the engine alone). A group gathers up to [`GROUP_MAX`] operations, whoever they
+//! are for; each shard's part runs under its token, in the order of the requests; the replies are
+//! then delivered in the order of the requests, whatever order they were made in.
 
 use std::ops::{Deref, Range};
 

@@ -1,11 +1,11 @@
 //! New connections: which core takes one, and when none may be taken.
 //!
 //! Every core accepts on listeners of its own (`SO_REUSEPORT`), and the kernel spreads connections
-//! over them by a hash of the addresses: evenly over many, badly over few (of eight connections
-//! on two cores, in 29 of 100 cases one gets six or more). So the core that accepts looks at how many
+//! over them by a hash of the addresses: evenly over many, badly over few (of eight connections on
+//! two cores, in 29 of 100 cases one gets six or more). So the core that accepts looks at how many
 //! each core has and gives the connection to the one with the fewest, itself if that is a tie. The
-//! counts are changed under one lock, once a connection, so two cores can't both choose the
-//! same last place.
+//! counts are changed under one lock, once a connection, so two cores can't both choose the same
+//! last place.
 
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 

@@ -56,12 +56,12 @@ impl State {
             config::Binding::Ascii => Binding::Ascii,
             config::Binding::Binary => Binding::Binary,
         };
+        let clock = reading(&shared.clock);
         let gate = match (config.sasl, &config.auth_file) {
             (true, _) => Gate::Sasl,
             (false, Some(_)) => Gate::Token,
             (false, None) => Gate::Open,
         };
-        let clock = reading(&shared.clock);
         Self {
             index,
             clients: Table::with_capacity(config.connections_per_core_max()),

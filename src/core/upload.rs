@@ -168,9 +168,9 @@ impl State {
 
     fn answer(&mut self, id: ConnId, request: &Request<'_>, value_bytes: usize, stored: Stored) {
         if self.shared.admin.is_traced() {
-            let options = upload_options(request, self.clock);
             let mut scratch = [0; KEY_BYTES_MAX];
             let (_, key) = self.locate(request, &mut scratch);
+            let options = upload_options(request, self.clock);
             let event = Event::stored(&options, stored, 0, self.clock.now);
             self.tell_event(id, key.bytes, &event);
         }

@@ -1,15 +1,16 @@
 //! How io_uring is used, and what the kernel must offer.
 //!
-//! The server needs Linux 6.1 or newer; 6.12 or newer for receive buffers that are filled piece by piece. What
-//! a kernel, a container or a sysctl takes away is told before any port is bound (`--check`).
+//! The server needs Linux 6.1 or newer; 6.12 or newer for receive buffers that are filled piece by
+//! piece. What a kernel, a container or a sysctl takes away is told before any port is bound
+//! (`--check`).
 //!
 //! # One turn
 //!
 //! A core's loop enters the kernel once a turn: `io_uring_enter(2)` submits all that the last turn
-//! queued and waits for completions. With `IORING_SETUP_DEFER_TASKRUN` the kernel makes completions only then, in the
-//! core's own time, so they come in batches and interrupt nothing. In that one call, for each
-//! connection with a request: its bytes are received into a provided buffer, and the replies of the
-//! turn before are sent.
+//! queued and waits for completions. With `IORING_SETUP_DEFER_TASKRUN` the kernel makes completions
+//! only then, in the core's own time, so they come in batches and interrupt nothing. In that one
+//! call, for each connection with a request: its bytes are received into a provided buffer, and the
+//! replies of the turn before are sent.
 //!
 //! | operation | how |
 //! |---|---|
@@ -21,20 +22,20 @@
 //!
 //! # Memory that the kernel holds
 //!
-//! Memory given to the kernel stays untouched until the operation's last completion. Receive buffers belong
-//! to the ring and are recycled once a turn. A message that is being sent moves into the ring and comes out with its
-//! completion. A value that is sent from the arena is pinned: the shard neither evicts, moves nor rewrites
-//! it before the send is done.
+//! Memory given to the kernel stays untouched until the operation's last completion. Receive
+//! buffers belong to the ring and are recycled once a turn. A message that is being sent moves into
+//! the ring and comes out with its completion. A value that is sent from the arena is pinned: the
+//! shard neither evicts, moves nor rewrites it before the send is done.
 //!
-//! Provided buffers are *incremental* (`IOU_PBUF_RING_INC`): several receives fill one buffer of 64 KB side
-//! by side. Forty requests of 40 bytes then take 1,600 bytes of one buffer, which is one
+//! Provided buffers are *incremental* (`IOU_PBUF_RING_INC`): several receives fill one buffer of 64
+//! KB side by side. Forty requests of 40 bytes then take 1,600 bytes of one buffer, which is one
 //! buffer's worth of cache lines and no more, where otherwise each takes a buffer of its own.
 //!
 //! # The end of a connection
 //!
 //! `close(2)` doesn't end operations in flight on a socket. A connection therefore ends in steps
-//! ([`conn`](crate::conn)): shut down, wait until every operation has completed, close. Each slot of the
-//! connection table has a generation that travels in the `user_data` of each operation; a
+//! ([`conn`](crate::conn)): shut down, wait until every operation has completed, close. Each slot
+//! of the connection table has a generation that travels in the `user_data` of each operation; a
 //! completion for an earlier tenant finds nobody, and its buffer is recycled all the same.
 //!
 //! # What can go wrong
@@ -43,7 +44,7 @@
 //! |---|---|---|
 //! | a multishot ends (`F_MORE` unset) | it is armed again at the end of the turn | |
 //! | `ENOBUFS` | as above, after the turn's buffers were recycled | `buffers_missing` |
-//! | the completion queue overflows | the kernel keeps the rest and hands it over at the next entry | `overflows` |
+//! | the completion queue overflows | the kernel hands the rest over later | `overflows` |
 //! | `EMFILE`, `ENFILE` at accept | counted, armed again | `accept_errors` |
 //! | a send is taken in part | the rest goes first, next turn | |
 //! | the peer resets | what was owed is dropped, the connection closes | |

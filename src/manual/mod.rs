@@ -1,5 +1,13 @@
 //! The manual, in chapters. There is no code here.
 //!
+//! - [`architecture`]: what happens to a request, and where in the source;
+//! - [`cores`]: shards, tokens, mailboxes, placement of connections;
+//! - [`io_uring`]: how the ring is used, and what the kernel must offer;
+//! - [`memory`]: items, slab classes, the index, eviction, the budget;
 //! - [`operations`]: starting, sizing, limits, containers, files, signals, exit codes.
 
+pub mod architecture;
+pub mod cores;
+pub mod io_uring;
+pub mod memory;
 pub mod operations;

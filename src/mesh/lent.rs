@@ -63,8 +63,8 @@ impl<T> Lent<T> {
         }
     }
 
-    /// Has `job` done: here if the token is free, else by the token's holder. Returns when it is done;
-    /// true if it was done in place.
+    /// Has `job` done: here if the token is free, else by the token's holder. Returns when it is
+    /// done; true if it was done in place.
     pub fn run(&self, job: &mut dyn Job<T>) -> bool {
         if self.try_take() {
             self.with_token(|value| job.run(value));
@@ -134,8 +134,9 @@ impl<T> Lent<T> {
         self.push(&raw mut posted);
         // Pairs with the fence in `free`.
         fence(Ordering::SeqCst);
+        let posted = &raw const posted;
         // SAFETY: other threads only read the other fields and finish the signal.
-        let done = unsafe { &*(&raw const posted.done) };
+        let done = unsafe { &(*posted).done };
         self.await_done(done);
     }
 

@@ -1,17 +1,17 @@
 //! How cores share their shards: [`Lent`], a value that is touched only under its token.
 //!
 //! A key's shard is named by its hash, so on N cores most keys belong to another core than the one
-//! whose socket they came through. The costly way to serve them is to wake their owner: 36 to
-//! 54 us through a sleeping peer on the machine this was measured on, against 0.07 us for a word
-//! that passes between two running cores. So a shard isn't tied to its owner's thread: whoever needs
-//! it takes its token, works, and frees the token. A core spends most of its time in the kernel and
+//! whose socket they came through. The costly way to serve them is to wake their owner: 36 to 54 us
+//! through a sleeping peer on the machine this was measured on, against 0.07 us for a word that
+//! passes between two running cores. So a shard isn't tied to its owner's thread: whoever needs it
+//! takes its token, works, and frees the token. A core spends most of its time in the kernel and
 //! holds no token there; nobody ever waits for a sleeping core.
 //!
-//! If the token is taken, the work goes to the shard's **mailbox**, and the token's holder, which has
-//! the shard's lines in its cache, does it before it frees the token (*flat combining*: Hendler,
-//! Incze, Shavit, Tzafrir, SPAA 2010). The poster watches two things meanwhile: that its job was
-//! done, or that the token is free, in which case it takes it and empties the mailbox itself. It
-//! spins for a bounded time, then sleeps on a futex until the holder wakes it.
+//! If the token is taken, the work goes to the shard's **mailbox**, and the token's holder, which
+//! has the shard's lines in its cache, does it before it frees the token (*flat combining*:
+//! Hendler, Incze, Shavit, Tzafrir, SPAA 2010). The poster watches two things meanwhile: that its
+//! job was done, or that the token is free, in which case it takes it and empties the mailbox
+//! itself. It spins for a bounded time, then sleeps on a futex until the holder wakes it.
 //!
 //! Two rules make that whole, and the loom tests explore every interleaving of them:
 //!
@@ -30,7 +30,7 @@ pub use lent::{Job, Lent};
 /// The shard that a key's hash names, of `count`: the hash's upper half, scaled.
 #[must_use]
 pub fn route(hash: u64, count: usize) -> usize {
-    ((hash >> 32) * count as u64 >> 32) as usize
+    (((hash >> 32) * count as u64) >> 32) as usize
 }
 
 #[cfg(test)]

@@ -6,8 +6,7 @@
 
 use super::text::scan;
 
-/// The longest key, in bytes.
-pub const KEY_BYTES_MAX: usize = 250;
+pub use crate::config::limits::KEY_BYTES_MAX;
 
 /// A key of legal length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +30,9 @@ impl<'a> Key<'a> {
 #[derive(Clone, Debug)]
 pub struct Keys<'a> {
     rest: &'a [u8],
+    /// What is left is one key and nothing else, so that it need not be searched for its end: the
+    /// parser has just done that.
+    is_one: bool,
 }
 
 impl PartialEq for Keys<'_> {
@@ -50,12 +52,12 @@ impl<'a> Keys<'a> {
     /// One key.
     #[inline]
     pub(super) fn one(key: Key<'a>) -> Self {
-        Self { rest: key.0 }
+        Self { rest: key.0, is_one: true }
     }
 
     /// Keys with any number of spaces before, between and behind them; `None` if one is too long.
     pub(super) fn new(text: &'a [u8]) -> Option<Self> {
-        all_legal(text).then_some(Self { rest: text })
+        all_legal(text).then_some(Self { rest: text, is_one: false })
     }
 }
 
@@ -64,6 +66,10 @@ impl<'a> Iterator for Keys<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Key<'a>> {
+        if self.is_one {
+            self.is_one = false;
+            return Some(Key(std::mem::take(&mut self.rest)));
+        }
         let mut start = 0;
         while *self.rest.get(start)? == b' ' {
             start += 1;

@@ -7,6 +7,7 @@
 
 use super::reply::Refusal;
 use super::request::{Get, Request};
+use crate::config::limits;
 
 /// What a connection speaks and where in its stream it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +80,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// The reference's: values of 1 MB, lines of 2 KB.
+    /// With the item size that holds when `-I` is not given.
     fn default() -> Self {
-        Self { item_bytes_max: 1 << 20, line_bytes_max: 2048, keys_bytes_min: 8192 }
+        Self {
+            item_bytes_max: limits::ITEM_BYTES_MAX_DEFAULT as u32,
+            line_bytes_max: limits::LINE_BYTES_MAX as u32,
+            keys_bytes_min: limits::KEYS_BYTES_MIN as u32,
+        }
     }
 }
 
@@ -215,8 +220,8 @@ impl Parser {
         self.refuse_data(bytes as u64, then);
     }
 
-    /// Goes back into the middle of a retrieval: the input that follows starts with the keys that were
-    /// handed out but not looked up, because the connection has enough to send for now.
+    /// Goes back into the middle of a retrieval: the input that follows starts with the keys that
+    /// were handed out but not looked up, because the connection has enough to send for now.
     pub fn rewind(&mut self, get: &Get<'_>) {
         self.place = Place::Keys { with_cas: get.with_cas, touch: get.touch };
     }

@@ -43,19 +43,25 @@ pub const DIGITS_MAX: usize = 20;
 
 /// Writes a number at the end of the array and returns where it starts.
 #[inline]
-pub fn format_u64(mut value: u64, digits: &mut [u8; DIGITS_MAX]) -> usize {
-    let mut at = DIGITS_MAX;
+pub fn format_u64(value: u64, digits: &mut [u8; DIGITS_MAX]) -> usize {
+    format_before(value, digits, DIGITS_MAX)
+}
+
+/// Writes a number so that it ends before `end`, and returns where it starts.
+#[inline]
+fn format_before(mut value: u64, text: &mut [u8], end: usize) -> usize {
+    let mut at = end;
     while value >= 100 {
         at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[(value % 100) as usize]);
+        text[at..at + 2].copy_from_slice(&PAIRS[(value % 100) as usize]);
         value /= 100;
     }
     if value >= 10 {
         at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[value as usize]);
+        text[at..at + 2].copy_from_slice(&PAIRS[value as usize]);
     } else {
         at -= 1;
-        digits[at] = b'0' + value as u8;
+        text[at] = b'0' + value as u8;
     }
     at
 }
@@ -71,7 +77,8 @@ const PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
-/// Appends `VALUE <key> <flags> <bytes>[ <cas>]\r\n`.
+/// Appends `VALUE <key> <flags> <bytes>[ <cas>]\r\n`. All that follows the key is written from its
+/// end to its start, because that is how numbers come, and appended at once.
 #[inline]
 pub fn put_value_line(
     out: &mut impl Sink,
@@ -80,17 +87,18 @@ pub fn put_value_line(
     value_bytes: usize,
     cas: Option<u64>,
 ) {
+    const TEXT_BYTES: usize = 3 * (1 + DIGITS_MAX) + 2;
+    let mut text = [b' '; TEXT_BYTES];
+    let mut at = TEXT_BYTES - 2;
+    text[at..].copy_from_slice(b"\r\n");
+    if let Some(cas) = cas {
+        at = format_before(cas, &mut text, at) - 1;
+    }
+    at = format_before(value_bytes as u64, &mut text, at) - 1;
+    at = format_before(u64::from(flags), &mut text, at) - 1;
     out.put(b"VALUE ");
     out.put(key.bytes());
-    out.put(b" ");
-    put_u64(out, u64::from(flags));
-    out.put(b" ");
-    put_u64(out, value_bytes as u64);
-    if let Some(cas) = cas {
-        out.put(b" ");
-        put_u64(out, cas);
-    }
-    out.put(b"\r\n");
+    out.put(&text[at..]);
 }
 
 /// Appends `STAT <name> <value>\r\n`.
@@ -281,7 +289,10 @@ mod tests {
         let mut out = Vec::new();
         put_value_line(&mut out, key, 0, 100, None);
         put_value_line(&mut out, key, u32::MAX, 0, Some(7));
-        assert_eq!(out, b"VALUE k 0 100\r\nVALUE k 4294967295 0 7\r\n");
+        put_value_line(&mut out, key, u32::MAX, usize::MAX, Some(u64::MAX));
+        let longest = format!("VALUE k {} {} {}\r\n", u32::MAX, usize::MAX, u64::MAX);
+        let expected = format!("VALUE k 0 100\r\nVALUE k 4294967295 0 7\r\n{longest}");
+        assert_eq!(out, expected.as_bytes());
     }
 
     #[test]

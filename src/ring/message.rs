@@ -60,6 +60,7 @@ impl Block {
 #[derive(Default)]
 pub struct BlockPool {
     blocks: Vec<Block>,
+    #[expect(clippy::vec_box, reason = "a message keeps its address while the kernel reads it")]
     messages: Vec<Box<Message>>,
     blocks_made: usize,
 }

@@ -70,7 +70,7 @@ pub struct Wait {
     /// Completions to wait for; 0 looks once and returns.
     pub want: u32,
     /// With `want` above 1: how long to hold out for all of them, in microseconds. After that
-    /// one completion is enough.
+    /// one completion is enough. A kernel without this (before 6.12) waits for one.
     pub batch_us: u32,
     /// At most this long in all.
     pub timeout: Option<Duration>,
@@ -97,6 +97,8 @@ pub struct Ring {
     buffers: ProvidedBuffers,
     /// Sends in flight, by slot: at most one a slot.
     in_flight: Vec<Option<Box<Message>>>,
+    /// The kernel knows a shorter time to wait for many than for one (Linux 6.12).
+    can_batch: bool,
     /// Where the wake-up's eight bytes go.
     wake_bytes: &'static mut [u8; 8],
     overflows: u64,
@@ -110,6 +112,7 @@ impl Ring {
     /// What `io_uring_setup(2)` or `io_uring_register(2)` answered; `os::probe` explains it.
     pub fn new(setup: &Setup) -> io::Result<Self> {
         let uring = setup.build()?;
+        let can_batch = uring.params().is_feature_min_timeout();
         let uring = Box::leak(Box::new(uring));
         let (mut submitter, submissions, completions) = uring.split();
         // Saves the look-up of the descriptor at each entry (Linux 5.18); without it all works.
@@ -121,6 +124,7 @@ impl Ring {
             completions,
             buffers,
             in_flight: Vec::new(),
+            can_batch,
             wake_bytes: Box::leak(Box::new([0; 8])),
             overflows: 0,
             entries_count: 0,
@@ -223,9 +227,10 @@ impl Ring {
         if let Some(timeout) = &timeout {
             arguments = arguments.timespec(timeout);
         }
-        if wait.batch_us > 0 {
-            arguments = arguments.min_wait_usec(wait.batch_us);
+        if !self.can_batch || wait.want == 1 {
+            return self.submitter.submit_with_args(1, &arguments);
         }
+        arguments = arguments.min_wait_usec(wait.batch_us);
         self.submitter.submit_with_args(wait.want as usize, &arguments)
     }
 

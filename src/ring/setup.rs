@@ -8,7 +8,7 @@
 //! | `SUBMIT_ALL` | 5.18 | one bad entry does not hold up the rest |
 //! | `CQSIZE`, `CLAMP` | 5.5, 5.6 | room for a burst of every connection at once |
 //! | `NO_SQARRAY` | 6.6 | one indirection less; left out where refused |
-//! | incremental provided buffers | 6.12 | small receives share a large buffer; left out where refused |
+//! | incremental buffers | 6.12 | small receives share a large buffer; left out where refused |
 
 use std::io;
 
@@ -29,27 +29,46 @@ pub struct Setup {
     pub buffer_bytes: u32,
 }
 
+/// The last resort when memory that may be locked is scarce: a 64th of each queue.
+const SMALLEST_DIVISOR: u32 = 64;
+
 impl Default for Setup {
     fn default() -> Self {
         Self {
             submissions: limits::RING_SUBMISSIONS,
             completions: limits::RING_COMPLETIONS,
-            buffers: limits::RECEIVE_BUFFERS as u16,
+            buffers: limits::RECEIVE_BUFFERS,
             buffer_bytes: limits::RECEIVE_BUFFER_BYTES as u32,
         }
     }
 }
 
 impl Setup {
-    /// Makes a ring with all flags, or with fewer on an older kernel.
+    /// Makes a ring with all flags, or with fewer on an older kernel. Newer kernels count a ring's
+    /// memory against `RLIMIT_MEMLOCK`, which containers set as low as 64 KB: smaller rings then
+    /// have to do, which costs entries of the kernel under bursts but loses nothing.
     pub(super) fn build(&self) -> io::Result<IoUring> {
-        self.build_with(true).or_else(|error| match error.raw_os_error() {
-            Some(libc::EINVAL) => self.build_with(false),
+        let mut divisor = 1;
+        loop {
+            match self.build_some(divisor) {
+                Err(error)
+                    if error.raw_os_error() == Some(libc::ENOMEM) && divisor < SMALLEST_DIVISOR =>
+                {
+                    divisor *= 4;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn build_some(&self, divisor: u32) -> io::Result<IoUring> {
+        self.build_with(divisor, true).or_else(|error| match error.raw_os_error() {
+            Some(libc::EINVAL) => self.build_with(divisor, false),
             _ => Err(error),
         })
     }
 
-    fn build_with(&self, no_sqarray: bool) -> io::Result<IoUring> {
+    fn build_with(&self, divisor: u32, no_sqarray: bool) -> io::Result<IoUring> {
         let mut builder = IoUring::builder();
         builder
             .setup_single_issuer()
@@ -58,12 +77,12 @@ impl Setup {
             .setup_taskrun_flag()
             .setup_submit_all()
             .setup_clamp()
-            .setup_cqsize(self.completions)
+            .setup_cqsize((self.completions / divisor).max(2))
             .dontfork();
         if no_sqarray {
             builder.setup_no_sqarray();
         }
-        builder.build(self.submissions)
+        builder.build((self.submissions / divisor).max(1))
     }
 
     /// Bytes that the provided buffers take when all are in use.

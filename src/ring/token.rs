@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The generation counts how often the slot was given to somebody new. A completion that comes
-//! late, after its connection ended and the slot was taken again, has an old generation and can't be
-//! mistaken for the new owner's.
+//! late, after its connection ended and the slot was taken again, has an old generation and can't
+//! be mistaken for the new owner's.
 
 /// What kind of operation a completion ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -88,12 +88,9 @@ fn refuse_shared_port(address: SocketAddr) -> Result<(), Failure> {
     if address.port() == 0 {
         return Ok(());
     }
-    let probe = new_socket(address).and_then(|probe| {
-        bind(probe.as_raw_fd(), &SockaddrStorage::from(address))
-    });
-    probe.map_err(|error| {
-        Failure::os(format_args!("can't listen on {address}"), explain(error))
-    })
+    let probe = new_socket(address)
+        .and_then(|probe| bind(probe.as_raw_fd(), &SockaddrStorage::from(address)));
+    probe.map_err(|error| Failure::os(format_args!("can't listen on {address}"), explain(error)))
 }
 
 fn explain(error: Errno) -> String {
@@ -139,13 +136,14 @@ fn bind_unix(path: &Path, mask: u32, backlog: u32) -> Result<OwnedFd, Failure> {
     };
     remove_stale(path).map_err(|error| fail(&error))?;
     let flags = SockFlag::SOCK_CLOEXEC;
-    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)
-        .map_err(|error| fail(&error))?;
+    let socket =
+        socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(|error| fail(&error))?;
     let address = UnixAddr::new(path).map_err(|error| fail(&error))?;
     bind(socket.as_raw_fd(), &address).map_err(|error| fail(&error))?;
     let permissions = std::fs::Permissions::from_mode(mask);
     std::fs::set_permissions(path, permissions).map_err(|error| fail(&error))?;
-    let backlog = Backlog::new(backlog.min(i32::MAX as u32) as i32).map_err(|error| fail(&error))?;
+    let backlog =
+        Backlog::new(backlog.min(i32::MAX as u32) as i32).map_err(|error| fail(&error))?;
     listen(&socket, backlog).map_err(|error| fail(&error))?;
     Ok(socket)
 }

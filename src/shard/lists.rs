@@ -42,7 +42,8 @@ impl Lists {
         self.lists[usize::from(class.0)].iter().map(|list| list.bytes).sum()
     }
 
-    /// Items of a class.
+    /// Items of a class; for checks.
+    #[cfg(any(test, debug_assertions))]
     pub(super) fn class_items(&self, class: ClassId) -> u32 {
         self.lists[usize::from(class.0)].iter().map(|list| list.count).sum()
     }
@@ -97,7 +98,8 @@ impl Lists {
         }
     }
 
-    /// The items of a list from the tail, for walks that change nothing.
+    /// The items of a list from the tail; for checks.
+    #[cfg(any(test, debug_assertions))]
     pub(super) fn tail_first<'a>(
         &self,
         arena: &'a Arena,

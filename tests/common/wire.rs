@@ -11,6 +11,11 @@ use std::time::{Duration, Instant};
 /// How long a reply may take before a test fails.
 pub(crate) const REPLY_WITHIN: Duration = Duration::from_secs(10);
 
+/// A command that changes nothing, with a reply that no other has: what comes behind it is known to
+/// be the answer to something later. It is older than `mn`, which serves meta clients for this.
+pub(crate) const BARRIER: &str = "lru tune 50 50 0.1 2.0\r\n";
+pub(crate) const BARRIER_REPLY: &str = "ERROR hot and warm pcts must not exceed 80\r\n";
+
 /// One connection, with the bytes that were received but not yet asked for.
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -89,15 +94,33 @@ impl Wire {
     /// Sends `request` and asserts that exactly `reply` comes back.
     #[track_caller]
     pub(crate) fn expect(&mut self, request: impl AsRef<[u8]>, reply: impl AsRef<[u8]>) {
-        self.send(request.as_ref());
-        let found = self.read_exactly(reply.as_ref().len());
-        super::assert_same_bytes(&super::show(request.as_ref()), reply.as_ref(), &found);
+        let (request, reply) = (request.as_ref(), reply.as_ref());
+        self.send(request);
+        while self.received.len() < reply.len() && reply.starts_with(&self.received) {
+            let wanted = format!("{}, to {}", super::show_line(reply), super::show_line(request));
+            self.receive_more(&wanted);
+        }
+        let found = self.received.len().min(reply.len());
+        let rest = self.received.split_off(found);
+        let found = std::mem::replace(&mut self.received, rest);
+        super::assert_same_bytes(&super::show_line(request), reply, &found);
+    }
+
+    /// The same for requests and replies that fill the buffers between: sends while it reads.
+    #[track_caller]
+    pub(crate) fn exchange(&mut self, requests: &[u8], replies: &[u8]) {
+        let mut writer = self.stream.try_clone().expect("a second handle");
+        let found = thread::scope(|scope| {
+            scope.spawn(move || writer.write_all(requests).expect("the server takes what is sent"));
+            self.read_exactly(replies.len())
+        });
+        super::assert_same_bytes("a long exchange", replies, &found);
     }
 
     /// Asserts that nothing has come that was not read: the stream is where we think it is.
     #[track_caller]
     pub(crate) fn assert_in_step(&mut self) {
-        self.expect("mn\r\n", "MN\r\n");
+        self.expect(BARRIER, BARRIER_REPLY);
         assert!(self.received.is_empty(), "unread bytes: {}", super::show(&self.received));
     }
 
@@ -128,7 +151,8 @@ impl Wire {
                     }
                 }
             });
-            self.stream.set_read_timeout(Some(quiet)).expect("a time-out can be set");
+            let wait = quiet.max(Duration::from_millis(1));
+            self.stream.set_read_timeout(Some(wait)).expect("a time-out can be set");
             let end = loop {
                 let end = self.read_to(ending);
                 if end != Some(End::Silent) || all_sent.is_finished() {
@@ -149,6 +173,16 @@ impl Wire {
                 return end;
             }
         }
+    }
+
+    /// Reads `count` bytes, or fewer if the connection ends before; tells how it ended.
+    pub(crate) fn take_until_end_or(&mut self, count: usize) -> (Vec<u8>, Option<End>) {
+        let mut end = None;
+        while self.received.len() < count && end.is_none() {
+            end = self.read_some();
+        }
+        let rest = self.received.split_off(count.min(self.received.len()));
+        (std::mem::replace(&mut self.received, rest), end)
     }
 
     /// The same, but it stops with nothing to tell once the bytes that came end with `ending`.

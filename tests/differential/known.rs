@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use crate::common::wire::{BARRIER, BARRIER_REPLY};
 use crate::common::{Server, assert_same_bytes, show_line};
 use crate::compare::Pair;
 
@@ -20,6 +21,7 @@ struct Known {
 }
 
 const BAD: &str = "CLIENT_ERROR bad command line format\r\n";
+const USAGE: &str = "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n";
 
 macro_rules! known {
     ($($why:literal: $request:literal => $debian:expr, $today:expr;)*) => {
@@ -64,15 +66,16 @@ const KNOWN: &[Known] = known! {
     "a line of fewer than four bytes is no command": "\n" => "ERROR\r\n", BAD;
     "a line of fewer than four bytes is no command": "a\r\n" => "ERROR\r\n", BAD;
     "a line of fewer than four bytes is no command": "mn\n" => "MN\r\n", BAD;
-    "spaces before a command are no longer skipped": " version\r\n" => "VERSION 1.6.18\r\n", "ERROR\r\n";
+    "spaces before a command are no longer skipped": " version\r\n"
+        => "VERSION 1.6.18\r\n", "ERROR\r\n";
     "tokens too many are ignored": "incr q 1 extra noreply\r\n" => "ERROR\r\n", "";
     "tokens too many are ignored": "touch q 0 1 2 3 4 5\r\n" => "ERROR\r\n", "NOT_FOUND\r\n";
     "tokens too many are ignored": "flush_all 0 0 0\r\n" => "ERROR\r\n", "OK\r\n";
     "tokens too many are ignored": "verbosity 0 1 2\r\n" => "ERROR\r\n", "OK\r\n";
     "delete takes any second argument, of old a time": "delete q 10\r\n"
-        => "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n", "NOT_FOUND\r\n";
+        => USAGE, "NOT_FOUND\r\n";
     "delete takes any second argument, of old a time": "delete q x\r\n"
-        => "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n", "NOT_FOUND\r\n";
+        => USAGE, "NOT_FOUND\r\n";
     "noreply is whatever comes last, be it the key": "delete noreply\r\n" => "NOT_FOUND\r\n", "";
     "a time beyond 32 bits is refused": "touch q 4294967296\r\n"
         => "NOT_FOUND\r\n", "CLIENT_ERROR invalid exptime argument\r\n";
@@ -84,18 +87,57 @@ const KNOWN: &[Known] = known! {
         => "ERROR\r\nERROR\r\n", "STORED\r\n";
     "shutdown is refused by the server, not the client": "shutdown\r\n"
         => "ERROR: shutdown not enabled\r\n", "SERVER_ERROR: shutdown not enabled\r\n";
-    "the window of the page mover became a setting": "slabs automove window 10\r\n" => BAD, "OK\r\n";
+    "the window of the page mover became a setting": "slabs automove window 10\r\n"
+        => BAD, "OK\r\n";
     "the window of the page mover became a setting": "slabs automove window 1\r\n"
         => BAD, "CLIENT_ERROR automove window too low or too high\r\n";
-    "the second kind of dump is newer": "lru_crawler mgdump x\r\n"
-        => "ERROR\r\n", "BADCLASS invalid class id\r\n";
     "certificates are a matter of builds with TLS": "refresh_certs\r\n"
         => "Error TLS not enabled\r\n", "ERROR\r\n";
 };
 
-/// Asks both servers every request of the list.
-pub(crate) fn check(pair: &Pair) {
-    for known in KNOWN {
+const KNOWN_META: &[Known] = known! {
+    "the second kind of dump is newer": "lru_crawler mgdump x\r\n"
+        => "ERROR\r\n", "BADCLASS invalid class id\r\n";
+    "a quiet ma is quiet when it makes its number, too": "ma auto N0 q\r\nma auto2 N0 J7 q v\r\n"
+        => "HD\r\nVA 1\r\n7\r\n", "";
+    "append and prepend make an item": "ms viv 2 MA N0\r\nab\r\nms viv 2 MP N0\r\ncd\r\n"
+        => "NS\r\nNS\r\n", "HD\r\nHD\r\n";
+    "a meta command without a key is named as such": "mg\r\n" => "ERROR\r\n", BAD;
+    "a meta command without a key is named as such": "ma\r\n" => "ERROR\r\n", BAD;
+    "a mode has more letters than it needs": "ms mode 2 MEE\r\nab\r\n"
+        => "CLIENT_ERROR incorrect length for M token\r\n", "HD\r\n";
+    "a mode has no letter": "ms mode 2 M\r\nab\r\n"
+        => "CLIENT_ERROR incorrect length for M token\r\n",
+           "CLIENT_ERROR invalid mode for ms M token\r\n";
+    "a mode has no letter": "ma mode M\r\n"
+        => "CLIENT_ERROR invalid or duplicate flag\r\n",
+           "CLIENT_ERROR invalid mode for ma M token\r\n";
+    "a flag is a letter or a digit": "mg x !\r\n" => "CLIENT_ERROR invalid flag\r\n", BAD;
+    "md says what is wrong with its flags": "md x Cx\r\n"
+        => "CLIENT_ERROR invalid or duplicate flag\r\n",
+           "CLIENT_ERROR bad token in command line format\r\n";
+    "md says what is wrong with its flags": "md x q q\r\n"
+        => "CLIENT_ERROR invalid or duplicate flag\r\n", "CLIENT_ERROR duplicate flag\r\n";
+    "a meta delta has no sign": "ma none D+1\r\n"
+        => "NF\r\n", "CLIENT_ERROR invalid or duplicate flag\r\n";
+    "a meta time beyond 32 bits is refused": "mg x T4294967296\r\n"
+        => "EN\r\n", "CLIENT_ERROR bad token in command line format\r\n";
+    "a meta length is not cut to 32 bits": "ms x 4294967298\r\nab\r\n"
+        => "HD\r\n", "CLIENT_ERROR bad command line format\r\nERROR\r\n";
+};
+
+/// Asks both servers every text request of the list.
+pub(crate) fn check_text(pair: &Pair) {
+    check(pair, KNOWN);
+}
+
+/// Asks both servers every meta request of the list.
+pub(crate) fn check_meta(pair: &Pair) {
+    check(pair, KNOWN_META);
+}
+
+fn check(pair: &Pair, list: &[Known]) {
+    for known in list {
         let request = known.request.replace("{K}", &"K".repeat(251));
         let what = format!("{}: {}", known.why, show_line(request.as_bytes()));
         let expected = if pair.today { known.today } else { known.debian };
@@ -105,10 +147,14 @@ pub(crate) fn check(pair: &Pair) {
 }
 
 fn expect(server: &Server, what: &str, request: &str, reply: &str) {
-    let all = format!("{request}mn\r\n");
+    let all = format!("{request}{BARRIER}");
     let quiet = Duration::from_millis(500);
-    let (found, _) = server.connect().converse(&[all.as_bytes()], Duration::ZERO, b"MN\r\n", quiet);
-    // A reply that ends with the barrier itself is that of `mn` asked for in the list.
-    let expected = format!("{reply}MN\r\n");
+    let (found, _) = server.connect().converse(
+        &[all.as_bytes()],
+        Duration::ZERO,
+        BARRIER_REPLY.as_bytes(),
+        quiet,
+    );
+    let expected = format!("{reply}{BARRIER_REPLY}");
     assert_same_bytes(what, expected.as_bytes(), &found);
 }

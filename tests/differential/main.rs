@@ -8,16 +8,19 @@
 //! `DIFFERENTIAL_SEED` and `DIFFERENTIAL_COMMANDS` run other streams and more of them;
 //! `MEMCACHED_TEST_BINARY` takes another memcached as the yardstick.
 
+mod binary;
 #[path = "../common/mod.rs"]
 mod common;
 mod compare;
 mod known;
+mod meta;
 mod replay;
 mod script;
 mod text;
 
 use compare::Pair;
 use replay::Dialect;
+use script::Script;
 
 /// Commands sent to both servers in a run of a test, unless `DIFFERENTIAL_COMMANDS` says otherwise.
 const COMMANDS: usize = 12_000;
@@ -41,20 +44,54 @@ fn seed(test: u64) -> u64 {
     from_environment("DIFFERENTIAL_SEED", SEED + (test << 40))
 }
 
-#[test]
-fn version_differences_are_as_listed() {
-    let pair = Pair::start(Dialect::Text, &SHARED_ARGS, &["-t", "2"]);
-    known::check(&pair);
+/// One core, where every key is its own, and two, where half of them are another's.
+const CORES: [&str; 2] = ["1", "2"];
+
+fn compare(dialect: Dialect, number: u64, generate: impl Fn(u64, bool) -> Script) {
+    for (at, cores) in CORES.iter().enumerate() {
+        let pair = Pair::start(dialect, &SHARED_ARGS, &["-t", cores]);
+        let seed = seed(number * 10 + at as u64);
+        pair.compare(seed, commands(), |seed| generate(seed, pair.today));
+    }
+}
+
+fn pair(dialect: Dialect) -> Pair {
+    Pair::start(dialect, &SHARED_ARGS, &["-t", "2"])
 }
 
 #[test]
-fn text_commands_are_answered_alike_by_one_core() {
-    let pair = Pair::start(Dialect::Text, &SHARED_ARGS, &["-t", "1"]);
-    pair.compare(seed(1), commands(), |seed| text::script(seed, pair.today));
+fn text_commands_are_answered_alike() {
+    compare(Dialect::Text, 1, text::script);
 }
 
 #[test]
-fn text_commands_are_answered_alike_by_two_cores() {
-    let pair = Pair::start(Dialect::Text, &SHARED_ARGS, &["-t", "2"]);
-    pair.compare(seed(2), commands(), |seed| text::script(seed, pair.today));
+fn version_differences_of_text_are_as_listed() {
+    known::check_text(&pair(Dialect::Text));
+}
+
+#[test]
+fn meta_commands_are_answered_alike() {
+    if pair(Dialect::Text).subject.connect().ask("mn\r\n") == "ERROR" {
+        return eprintln!("not run: the server does not speak the meta protocol yet");
+    }
+    compare(Dialect::Text, 2, meta::script);
+}
+
+#[test]
+fn version_differences_of_meta_are_as_listed() {
+    let pair = pair(Dialect::Text);
+    if pair.subject.connect().ask("mn\r\n") == "ERROR" {
+        return eprintln!("not run: the server does not speak the meta protocol yet");
+    }
+    known::check_meta(&pair);
+}
+
+#[test]
+fn binary_packets_are_answered_alike() {
+    let mut wire = pair(Dialect::Binary).subject.connect();
+    wire.send([[0x80, 0x0a].as_slice(), &[0; 20], b"\r\n"].concat());
+    if wire.read_exactly(1) != [0x81] {
+        return eprintln!("not run: the server does not speak the binary protocol yet");
+    }
+    compare(Dialect::Binary, 3, binary::script);
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::common::Server;
-use crate::common::wire::End;
+use crate::common::wire::{BARRIER, BARRIER_REPLY, End};
 use crate::script::{Script, Segment};
 
 /// How long no reply must come, where the barrier went into a value, until the replies count as
@@ -47,7 +47,7 @@ impl Dialect {
     /// A last command and the end of its reply, by which the end of all replies is seen.
     fn barrier(self) -> (&'static [u8], &'static [u8]) {
         match self {
-            Self::Text => (b"mn\r\n", b"MN\r\n"),
+            Self::Text => (BARRIER.as_bytes(), BARRIER_REPLY.as_bytes()),
             Self::Binary => (
                 b"\x80\x0a\0\0\0\0\0\0\0\0\0\0last\0\0\0\0\0\0\0\0",
                 b"\x81\x0a\0\0\0\0\0\0\0\0\0\0last\0\0\0\0\0\0\0\0",
@@ -68,7 +68,9 @@ fn converse(
     for command in &segment.commands {
         command.render(tag, ids, &mut bytes);
     }
-    bytes.extend_from_slice(barrier);
+    if !segment.closes {
+        bytes.extend_from_slice(barrier);
+    }
     let mut pieces = Vec::new();
     let mut from = 0;
     for cut in segment.cuts(bytes.len()) {
@@ -151,7 +153,8 @@ fn common_debug(token: &[u8], ids: &mut Vec<u64>, common: &mut Vec<u8>) {
     match name {
         b"cas=" => common.extend_from_slice(number_of(value, ids).as_bytes()),
         b"la=" | b"cls=" | b"size=" => common.extend_from_slice(b"..."),
-        b"exp=" if is_number(value) => common.extend_from_slice(b"<seconds>"),
+        // 1.6.18 shows what is left with a minus in front; -1 says that it never expires.
+        b"exp=" if value != b"-1" => common.extend_from_slice(b"<seconds>"),
         _ => common.extend_from_slice(value),
     }
 }

@@ -20,6 +20,9 @@ pub(crate) enum Piece {
     Bytes(Vec<u8>),
     /// The tag of the run.
     Tag,
+    /// The tag in base64; where it stands behind a multiple of three bytes, it is that of the
+    /// whole.
+    TagBase64,
     /// In decimal, the CAS id shown the given number of ids ago, modulo those seen; [`NO_ID`] if
     /// none was.
     CasText(usize),
@@ -56,6 +59,7 @@ impl Command {
             match piece {
                 Piece::Bytes(bytes) => out.extend_from_slice(bytes),
                 Piece::Tag => out.extend_from_slice(tag_text(tag).as_bytes()),
+                Piece::TagBase64 => out.extend(base64_of_digits(&tag_text(tag))),
                 Piece::CasText(ago) => out.extend(nth_id(cas_ids, *ago).to_string().bytes()),
                 Piece::CasBinary(ago) => out.extend(nth_id(cas_ids, *ago).to_be_bytes()),
             }
@@ -69,6 +73,8 @@ pub(crate) struct Segment {
     pub(crate) commands: Vec<Command>,
     /// Seeds the choice of cuts; 0 sends all in one write.
     pub(crate) cuts_seed: u64,
+    /// The server is to close after the last command, so nothing is sent behind it.
+    pub(crate) closes: bool,
 }
 
 impl Segment {
@@ -115,6 +121,17 @@ impl Script {
 
 pub(crate) fn tag_text(tag: u32) -> String {
     format!("{:0width$}", tag % 10u32.pow(TAG_DIGITS as u32), width = TAG_DIGITS)
+}
+
+/// Base64 of text whose length is a multiple of three.
+fn base64_of_digits(text: &str) -> Vec<u8> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut encoded = Vec::new();
+    for three in text.as_bytes().chunks_exact(3) {
+        let bits = three.iter().fold(0, |bits: usize, &byte| bits << 8 | usize::from(byte));
+        encoded.extend([18, 12, 6, 0].map(|shift| ALPHABET[bits >> shift & 63]));
+    }
+    encoded
 }
 
 fn nth_id(cas_ids: &[u64], ago: usize) -> u64 {

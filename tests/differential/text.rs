@@ -63,7 +63,7 @@ const STRANGE: &[&str] = &[
 #[rustfmt::skip]
 const STRANGE_TODAY: &[&str] = &[
     "\r\n", "\n", " \r\n", "a\r\n", " get x\r\n", "set\r\n", "set x\r\n", "set x 0\r\n",
-    "set x 0 0\r\n", "set x 0 0 \r\n", "cas x 0 0 1\r\n", "delete\r\n", "touch\r\n", "touch x\r\n",
+    "set x 0 0\r\n", "set x 0 0 \r\n", "cas x 0 0 4\r\nabcd\r\n", "delete\r\n", "touch\r\n", "touch x\r\n",
     "incr\r\n", "incr x\r\n", "decr x\r\n", "verbosity\r\n", "get\r\n", "gets\r\n", "gat\r\n",
     "gat 0\r\n", "gats 0\r\n", "get \r\n", "gets  \r\n", "delete x 10\r\n", "delete noreply\r\n",
     "touch x 0 1 2 3 4 5 6\r\n", "incr x +1\r\n", "touch x -2147483649\r\n", "set x 0 0 +2\r\n",
@@ -95,7 +95,7 @@ fn segment(random: &mut Random, today: bool) -> Segment {
     let mood = Mood { counts: random.chance(50), malformed: random.chance(50), today };
     commands.extend((0..10 + random.below(30)).map(|_| command(random, mood)));
     let cuts_seed = if random.chance(40) { random.next() } else { 0 };
-    Segment { commands, cuts_seed }
+    Segment { commands, cuts_seed, closes: false }
 }
 
 fn command(random: &mut Random, mood: Mood) -> Command {
@@ -345,8 +345,8 @@ fn end_line(random: &mut Random, command: &mut Command) {
     match random.below(100) {
         0..10 => command.push(" noreply"),
         10..12 => command.push(" extra"),
-        13..14 => command.push(" NOREPLY"),
-        14..16 => command.push(" "),
+        12 => command.push(" NOREPLY"),
+        13..16 => command.push(" "),
         _ => command,
     };
     command.push(if random.chance(95) { "\r\n" } else { "\n" });

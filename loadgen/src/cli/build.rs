@@ -1,24 +1,42 @@
 //! Turns what was typed into a plan, or says what is wrong with it.
 
-use std::time::Duration;
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ringcached::ring::SocketAddress;
+use rustls::ClientConfig;
 
 use super::args::Args;
 use crate::arrivals::Law;
+use crate::check::ledger::Ledger;
 use crate::net::target::{Target, Transport};
-use crate::plan::{Limit, Load, Plan, Server};
+use crate::net::tls::{self, TlsOptions};
+use crate::net::udp::REQUEST_BYTES_MAX;
+use crate::plan::{Checking, Limit, Load, Plan, Server};
+use crate::servers::hash::KeyHash;
+use crate::servers::{Distribution, Member, Router, list};
 use crate::wire::Protocol;
+use crate::wire::auth::Credentials;
 use crate::workload::Spec;
 use crate::workload::keys::{KEY_BYTES_MAX, KeySpec};
+use crate::workload::mix::Command;
 use crate::workload::popularity::Popularity;
 
 /// The run the arguments ask for.
 pub fn plan(args: &Args) -> Result<Plan, String> {
     check_counts(args)?;
+    let members = list::parse(&args.servers)?;
     let default_time = args.requests.is_none().then_some(Duration::from_secs(10));
-    Ok(Plan {
-        servers: servers(&args.servers)?,
-        transport: Transport::Stream,
-        protocol: Protocol::Text,
+    let plan = Plan {
+        router: router(args, &members)?,
+        servers: members.into_iter().map(resolve).collect::<Result<_, _>>()?,
+        replicas: args.replicas,
+        transport: if args.udp { Transport::Udp } else { Transport::Stream },
+        protocol: protocol(args)?,
+        tls: tls(args)?,
+        credentials: credentials(args)?,
+        quiet: args.noreply,
         no_delay: !args.nagle,
         threads: args.threads.min(args.connections),
         clients: args.connections,
@@ -33,8 +51,15 @@ pub fn plan(args: &Args) -> Result<Plan, String> {
         in_flight_max: args.in_flight as usize,
         lag_allowed: args.lag,
         cpus: args.pin.clone(),
+        gather: args.gather,
+        checking: checking(args),
+        fill_misses: args.fill_misses,
+        version_base: version_base(args),
+        host: (0, 1),
         large_pages: args.large_pages,
-    })
+    };
+    check_whole(&plan)?;
+    Ok(plan)
 }
 
 fn check_counts(args: &Args) -> Result<(), String> {
@@ -54,6 +79,102 @@ fn check_counts(args: &Args) -> Result<(), String> {
     }
 }
 
+/// What several options together forbid.
+fn check_whole(plan: &Plan) -> Result<(), String> {
+    let checked = !matches!(plan.checking, Checking::Off);
+    if plan.replicas >= plan.servers.len() {
+        return Err("--replicas needs more servers than copies".into());
+    }
+    if plan.transport == Transport::Udp && plan.tls.is_some() {
+        return Err("--udp and --tls exclude each other".into());
+    }
+    let request_bytes = plan.spec.keys_per_get.max() * (plan.spec.keys.bytes.max() + 1);
+    let stored_bytes = plan.spec.value_bytes.max() + plan.spec.keys.bytes.max() + 64;
+    let stores = plan.spec.mix.commands().any(Command::stores);
+    if plan.transport == Transport::Udp
+        && (request_bytes.max(if stores { stored_bytes } else { 0 })) > REQUEST_BYTES_MAX as u64
+    {
+        return Err(format!("over UDP a request must fit into {REQUEST_BYTES_MAX} bytes"));
+    }
+    if checked && plan.replicas > 0 {
+        return Err(
+            "copies may differ for a while: --replicas excludes --verify and --history".into()
+        );
+    }
+    let all = (plan.clients * plan.host.1) as u64;
+    if checked && plan.spec.keys.count < all {
+        return Err(format!("--verify needs a key for each of the {all} connections"));
+    }
+    if matches!(plan.checking, Checking::History) && plan.spec.value_bytes.quantile(0.0) < 24 {
+        return Err(
+            "--history needs values of 24 bytes or more: shorter ones have no version".into()
+        );
+    }
+    Ok(())
+}
+
+fn router(args: &Args, members: &[Member]) -> Result<Router, String> {
+    let weighted = members.iter().any(|member| member.weight > 1);
+    let distribution = match args.distribution.as_deref() {
+        // As libmemcached does: a weight means weighted ketama.
+        None if weighted => Distribution::KetamaWeighted,
+        Some("ketama" | "consistent") if weighted => Distribution::KetamaWeighted,
+        None => Distribution::Modula,
+        Some(name) => Distribution::named(name).ok_or_else(|| {
+            format!("--distribution {name}: none of modula, ketama, ketama-weighted, spy")
+        })?,
+    };
+    let hash =
+        KeyHash::named(&args.hash).ok_or_else(|| format!("--hash {} is unknown", args.hash))?;
+    Ok(Router::new(members, distribution, hash))
+}
+
+/// The servers of a list, resolved.
+pub fn servers(list: &str) -> Result<Vec<Server>, String> {
+    list::parse(list)?.into_iter().map(resolve).collect()
+}
+
+fn resolve(member: Member) -> Result<Server, String> {
+    let problem = |error: std::io::Error| format!("cannot resolve {}: {error}", member.host);
+    let target = Target::resolve(&member.host, member.port).map_err(problem)?;
+    let address = target.socket_address().map_err(problem)?;
+    // A run's few addresses live as long as the process: the ring may need them to the end.
+    let address = SocketAddress::leak(&*address);
+    Ok(Server { member, target, address })
+}
+
+fn protocol(args: &Args) -> Result<Protocol, String> {
+    if args.binary {
+        return Ok(Protocol::Binary);
+    }
+    let named = Protocol::named(&args.protocol);
+    named.ok_or_else(|| format!("--protocol {}: none of text, meta, binary", args.protocol))
+}
+
+fn tls(args: &Args) -> Result<Option<Arc<ClientConfig>>, String> {
+    if !args.tls {
+        return Ok(None);
+    }
+    let options = TlsOptions {
+        authorities: args.tls_ca.as_deref(),
+        identity: args.tls_cert.as_deref().zip(args.tls_key.as_deref()),
+        insecure: args.tls_insecure,
+    };
+    tls::config(&options).map(Some)
+}
+
+fn credentials(args: &Args) -> Result<Option<Credentials>, String> {
+    let (Some(user), Some(password)) = (&args.user, &args.password) else { return Ok(None) };
+    let password = match password.strip_prefix('@') {
+        None => password.clone(),
+        Some(path) => {
+            let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+            text.trim_end_matches(['\r', '\n']).to_owned()
+        }
+    };
+    Ok(Some(Credentials { user: user.clone(), password }))
+}
+
 fn load(args: &Args) -> Result<Load, String> {
     let law = match args.arrivals.as_str() {
         "fixed" => Law::Fixed,
@@ -68,13 +189,34 @@ fn load(args: &Args) -> Result<Load, String> {
     }
 }
 
+fn checking(args: &Args) -> Checking {
+    if args.history.is_some() {
+        Checking::History
+    } else if args.verify {
+        Checking::Verify(Arc::new(Ledger::new(args.keys)))
+    } else {
+        Checking::Off
+    }
+}
+
+/// Values of checked runs must be newer than those of earlier ones; others are the same every time.
+fn version_base(args: &Args) -> u64 {
+    if !args.verify && args.history.is_none() {
+        return 0;
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs() << 30)
+}
+
 fn spec(args: &Args) -> Result<Spec, String> {
     if args.key_prefix.len() + 20 > KEY_BYTES_MAX {
         return Err("--key-prefix leaves no room for a number in a key of 250 bytes".into());
     }
-    let unfit = |byte: u8| byte <= b' ' || byte == 0x7f;
-    if args.key_prefix.bytes().any(unfit) {
+    if args.key_prefix.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         return Err("--key-prefix has blanks or control characters".into());
+    }
+    if !(0.0..=1.0).contains(&args.growth) {
+        return Err("--growth is a share between 0 and 1".into());
     }
     let popularity = args.zipf.map_or_else(|| args.popularity.clone(), Popularity::Zipf);
     Ok(Spec {
@@ -89,25 +231,6 @@ fn spec(args: &Args) -> Result<Spec, String> {
         value_bytes: args.value_size.clone(),
         expiry_s: args.ttl.clone(),
         flags: args.flags,
+        growth: args.growth,
     })
-}
-
-/// The servers of a list, resolved.
-pub fn servers(list: &str) -> Result<Vec<Server>, String> {
-    list.split(',')
-        .filter(|server| !server.trim().is_empty())
-        .map(|one| server(one.trim()))
-        .collect()
-}
-
-fn server(text: &str) -> Result<Server, String> {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !text.starts_with('/') => {
-            (host, port.parse().map_err(|_| format!("{text:?} has no port"))?)
-        }
-        _ => (text, if text.starts_with('/') { 0 } else { 11211 }),
-    };
-    let target = Target::resolve(host.trim_matches(['[', ']']), port);
-    let target = target.map_err(|error| format!("cannot resolve {host}: {error}"))?;
-    Ok(Server { host: host.into(), port, weight: 1, target })
 }

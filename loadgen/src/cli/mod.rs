@@ -1,5 +1,6 @@
 //! From a command line to a plan, and from there to a report and an exit code.
 
+pub mod aliases;
 pub mod args;
 pub mod build;
 pub mod run;

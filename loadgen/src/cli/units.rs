@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::workload::facebook;
 use crate::workload::mix::{Command, Mix};
 use crate::workload::popularity::Popularity;
 use crate::workload::size::Sizes;
@@ -59,9 +60,49 @@ fn split(text: &str) -> (&str, &str) {
     (text[..end].trim(), text[end..].trim())
 }
 
-/// Lengths: `64`, `10-100`, or a list of these with weights, `32:9,1000-2000:1`.
+/// Lengths: `64`, `10-100`, a list of these with weights, `32:9,1000-2000:1`, or a law: `fb-key`,
+/// `fb-value`, `gev:LOCATION:SCALE:SHAPE`, `pareto:LOCATION:SCALE:SHAPE`,
+/// `quantiles:0=1:0.5=100:1=9000`.
 pub fn sizes(text: &str) -> Result<Sizes, String> {
-    weighted_sizes(text, bytes)
+    match text.split_once(':').unwrap_or((text, "")) {
+        ("fb-key", "") => Ok(facebook::key_sizes()),
+        ("fb-value", "") => Ok(facebook::value_sizes()),
+        ("gev", numbers) => {
+            let [location, scale, shape] = three(numbers)?;
+            Ok(Sizes::ExtremeValue { location, scale, shape, min: 1, max: SIZE_MAX })
+        }
+        ("pareto", numbers) => {
+            let [location, scale, shape] = three(numbers)?;
+            Ok(Sizes::Pareto { location, scale, shape, max: SIZE_MAX })
+        }
+        ("quantiles", points) => quantiles(points),
+        _ => weighted_sizes(text, bytes),
+    }
+}
+
+/// Laws without an upper end are cut at memcached's largest item.
+const SIZE_MAX: u64 = 1_000_000;
+
+fn three(text: &str) -> Result<[f64; 3], String> {
+    let numbers: Option<Vec<f64>> = text.split(':').map(|number| number.parse().ok()).collect();
+    let numbers = numbers.and_then(|numbers| <[f64; 3]>::try_from(numbers).ok());
+    let numbers = numbers.filter(|numbers| numbers[1] > 0.0 && numbers[2] != 0.0);
+    numbers.ok_or_else(|| format!("{text:?} is not LOCATION:SCALE:SHAPE"))
+}
+
+fn quantiles(text: &str) -> Result<Sizes, String> {
+    let point = |point: &str| {
+        let (share, length) = point.split_once('=')?;
+        Some((share.parse::<f64>().ok()?, bytes(length).ok()? as f64))
+    };
+    let points: Option<Vec<_>> = text.split(':').map(point).collect();
+    let rising = |points: &Vec<(f64, f64)>| {
+        points.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1)
+    };
+    let points = points.filter(rising);
+    points
+        .map(Sizes::Quantiles)
+        .ok_or_else(|| format!("{text:?} is no list of rising SHARE=LENGTH"))
 }
 
 /// Times to live in seconds, with the same grammar: `60`, `1h-2h`, `0:9,60:1`.
@@ -153,6 +194,8 @@ mod tests {
         assert_eq!(sizes("10-1k"), Ok(Sizes::Uniform(10, 1024)));
         let list = Sizes::Weighted(vec![(0.75, 32, 32), (1.0, 100, 200)]);
         assert_eq!(sizes("32:3,100-200:1"), Ok(list));
+        assert!(sizes("gev:30:8:0.1").is_ok() && sizes("pareto:15:2").is_err());
+        assert!(sizes("quantiles:0=1:0.5=10:1=100").is_ok() && sizes("quantiles:1=5:0=9").is_err());
         assert!(sizes("9-3").is_err() && sizes("a").is_err() && sizes("5:0").is_ok());
         assert_eq!(expiries("1h"), Ok(Sizes::Fixed(3600)));
     }

@@ -1,16 +1,26 @@
-//! Where a worker's requests come from: drawn from the workload, or every key once to fill the server.
+//! Where a worker's requests come from: drawn from the workload, or every key once to fill the
+//! server.
 
 use std::ops::Range;
 
 use crate::workload::mix::Command;
-use crate::workload::{Generator, Request};
+use crate::workload::{COUNTER_BYTES, Family, Generator, Request, Spec};
 
 /// A stream of requests.
 pub(super) enum Source {
     /// Drawn from the workload.
     Drawn(Box<Generator>),
-    /// Each key of a range is set once.
-    Preload { keys: Range<u64>, current: [u64; 1] },
+    /// Each key of some ranges is set once.
+    Preload(Box<Filler>),
+    /// Keys of a range are read in turn, to see what the server kept.
+    Probe { keys: Range<u64>, step: usize, current: Vec<u64> },
+}
+
+/// Sets keys in order.
+pub(super) struct Filler {
+    pub(super) spec: Spec,
+    pub(super) ranges: Vec<(Family, Range<u64>)>,
+    pub(super) current: Vec<u64>,
 }
 
 impl Source {
@@ -18,18 +28,42 @@ impl Source {
     pub(super) fn draw(&mut self) -> Option<Request> {
         match self {
             Self::Drawn(generator) => Some(generator.draw()),
-            Self::Preload { keys, current } => {
-                current[0] = keys.next()?;
-                Some(Request { command: Command::Set, expiry_s: 0 })
+            Self::Preload(filler) => filler.draw(),
+            Self::Probe { keys, step, current } => {
+                current.clear();
+                current.push(keys.next()?);
+                if *step > 1 {
+                    keys.nth(*step - 2);
+                }
+                Some(request(Command::Get, 0))
             }
         }
     }
 
     /// The keys of the request drawn last.
-    pub(super) fn keys(&self) -> &[u64] {
+    pub(super) fn keys(&mut self) -> &mut Vec<u64> {
         match self {
-            Self::Drawn(generator) => &generator.keys,
-            Self::Preload { current, .. } => current,
+            Self::Drawn(generator) => &mut generator.keys,
+            Self::Preload(filler) => &mut filler.current,
+            Self::Probe { current, .. } => current,
         }
     }
+}
+
+impl Filler {
+    fn draw(&mut self) -> Option<Request> {
+        let (family, key) = self.ranges.iter_mut().find_map(|(family, range)| {
+            let key = range.next()?;
+            Some((*family, key))
+        })?;
+        self.current.clear();
+        self.current.push(key);
+        let counter = family == Family::Counter;
+        let bytes = if counter { COUNTER_BYTES } else { self.spec.value_bytes_of(key) };
+        Some(Request { counter, ..request(Command::Set, bytes) })
+    }
+}
+
+fn request(command: Command, value_bytes: usize) -> Request {
+    Request { command, expiry_s: 0, restart: false, value_bytes, key_bytes: 0, counter: false }
 }

@@ -1,7 +1,7 @@
 //! CPU time: of this process's threads by getrusage, of a server on this host by /proc.
 //!
-//! The server is named by its process id, or found by the port it listens on: the socket's inode stands in
-//! /proc/net/tcp, and whose descriptor that is stands in /proc/PID/fd.
+//! The server is named by its process id, or found by the port it listens on: the socket's inode
+//! stands in /proc/net/tcp, and whose descriptor that is stands in /proc/PID/fd.
 
 use std::fs;
 use std::io;

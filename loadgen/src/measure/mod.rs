@@ -1,4 +1,5 @@
 //! What is measured: latencies, outcomes, errors, CPU time.
 
 pub mod cpu;
+pub mod series;
 pub mod tally;

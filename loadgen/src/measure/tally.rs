@@ -1,11 +1,13 @@
 //! What one worker saw in one interval, and how intervals and workers add up.
 //!
-//! Latencies go into HDR histograms in nanoseconds at three digits, response time (from the intended start) beside
-//! service time (from the hand-over to the kernel). A worker fills a tally without locks and swaps it
-//! for an empty one when an interval ends; merging is somebody else's work.
+//! Latencies go into HDR histograms in nanoseconds at three digits, response time (from the
+//! intended start) beside service time (from the hand-over to the kernel). A worker fills a tally
+//! without locks and swaps it for an empty one when an interval ends; merging is somebody else's
+//! work.
 
 use hdrhistogram::Histogram;
 
+use crate::check::ledger::Findings;
 use crate::workload::mix::Command;
 
 /// Longest latency told apart, in nanoseconds: two minutes.
@@ -102,13 +104,15 @@ pub struct CommandTally {
 pub struct Tally {
     commands: [Option<Box<CommandTally>>; Command::ALL.len()],
     errors: [u64; ErrorKind::ALL.len()],
-    /// Requests answered before the end of the measured time; the others came while the run drained.
+    /// Requests answered before the end of the measured time; the others came while the run
+    /// drained.
     pub requests_in_time: u64,
     /// Bytes handed to the kernel.
     pub bytes_sent: u64,
     /// Bytes received.
     pub bytes_received: u64,
-    /// Open loop: requests handed to the kernel more than the allowed lag after their intended start.
+    /// Open loop: requests handed to the kernel more than the allowed lag after their intended
+    /// start.
     pub sends_late: u64,
     /// Open loop: the greatest lag of a send behind its intended start, in nanoseconds.
     pub lag_ns_max: u64,
@@ -118,6 +122,8 @@ pub struct Tally {
     pub arrivals_unsent: u64,
     /// Connections made anew after a loss.
     pub reconnects: u64,
+    /// How values were judged, if they were verified.
+    pub findings: Findings,
 }
 
 /// A finished request, as it is tallied.
@@ -129,7 +135,8 @@ pub struct Finished {
     pub keys: u32,
     /// Keys found, or 1 if the condition held.
     pub hits: u32,
-    /// When it should have started, when it went out, when its reply was there: nanoseconds on one clock.
+    /// When it should have started, when it went out, when its reply was there: nanoseconds on one
+    /// clock.
     pub intended_ns: u64,
     /// See above.
     pub sent_ns: u64,
@@ -193,6 +200,7 @@ impl Tally {
         self.arrivals_capped += other.arrivals_capped;
         self.arrivals_unsent += other.arrivals_unsent;
         self.reconnects += other.reconnects;
+        self.findings.merge(&other.findings);
     }
 
     /// The commands that occurred, with their tallies.

@@ -1,4 +1,7 @@
-//! Sockets over io_uring, and where they lead.
+//! Sockets: where they lead, and what lies between the bytes of a socket and those of the protocol.
+//!
+//! The ring that drives them is the server's own, `ringcached::ring`.
 
-pub mod ring;
 pub mod target;
+pub mod tls;
+pub mod udp;

@@ -1,14 +1,16 @@
 //! Where a server is and how its socket is made: TCP, a unix socket or UDP.
 //!
-//! Names are resolved once, when the run is planned, so that a slow resolver never sits inside a measurement.
+//! Names are resolved once, when the run is planned, so that a slow resolver never sits inside a
+//! measurement.
 
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, connect,
@@ -52,7 +54,7 @@ impl Target {
         }
     }
 
-    /// A new non-blocking socket of the right family, with Nagle's algorithm off.
+    /// A new socket of the right family.
     pub fn socket(&self, transport: Transport, no_delay: bool) -> io::Result<OwnedFd> {
         let family = match self {
             Self::Inet(SocketAddr::V4(_)) => AddressFamily::Inet,
@@ -63,8 +65,7 @@ impl Target {
             Transport::Stream => SockType::Stream,
             Transport::Udp => SockType::Datagram,
         };
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let fd = socket(family, kind, flags, None)?;
+        let fd = socket(family, kind, SockFlag::SOCK_CLOEXEC, None)?;
         if family != AddressFamily::Unix && transport == Transport::Stream && no_delay {
             setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
         }
@@ -79,18 +80,26 @@ impl Target {
         patience: Duration,
     ) -> io::Result<OwnedFd> {
         let fd = self.socket(transport, no_delay)?;
+        fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        self.connect_within(&fd, patience)?;
+        // The ring wants sockets that block: it decides itself what to wait for.
+        fcntl(&fd, FcntlArg::F_SETFL(OFlag::empty()))?;
+        Ok(fd)
+    }
+
+    fn connect_within(&self, fd: &OwnedFd, patience: Duration) -> io::Result<()> {
         match connect(fd.as_raw_fd(), &*self.socket_address()?) {
-            Ok(()) => return Ok(fd),
+            Ok(()) => return Ok(()),
             Err(nix::Error::EINPROGRESS | nix::Error::EAGAIN) => {}
             Err(error) => return Err(error.into()),
         }
-        let mut polled = [PollFd::new(std::os::fd::AsFd::as_fd(&fd), PollFlags::POLLOUT)];
+        let mut polled = [PollFd::new(fd.as_fd(), PollFlags::POLLOUT)];
         let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
         if poll(&mut polled, patience)? == 0 {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        match nix::sys::socket::getsockopt(&fd, sockopt::SocketError)? {
-            0 => Ok(fd),
+        match nix::sys::socket::getsockopt(fd, sockopt::SocketError)? {
+            0 => Ok(()),
             code => Err(io::Error::from_raw_os_error(code)),
         }
     }

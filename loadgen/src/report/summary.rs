@@ -6,10 +6,11 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::check::ledger::Findings;
 use crate::engine::Outcome;
 use crate::measure::cpu::CpuTime;
 use crate::measure::tally::Tally;
-use crate::plan::{Load, Plan};
+use crate::plan::{Checking, Load, Plan};
 
 /// Latencies of many requests, in microseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -105,6 +106,8 @@ pub struct ClientSummary {
     pub arrivals_unsent: u64,
     /// Connections made anew.
     pub reconnects: u64,
+    /// The run was ended early because no connection could be had.
+    pub gave_up: bool,
     /// Why the result may be the generator's rather than the server's.
     pub doubts: Vec<String>,
 }
@@ -134,6 +137,8 @@ pub struct Summary {
     pub service_us: Percentiles,
     /// The same by command.
     pub commands: BTreeMap<&'static str, CommandSummary>,
+    /// How values were judged, if they were verified.
+    pub verified: Option<Findings>,
     /// Bytes sent.
     pub bytes_sent: u64,
     /// Bytes received.
@@ -145,14 +150,16 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Sums a run up. The server's CPU time is that of the whole run, warm-up included, as is the client's.
+    /// Sums a run up. The server's CPU time is that of the whole run, warm-up included, as is the
+    /// client's.
     pub fn new(plan: &Plan, outcome: &Outcome, server: Option<CpuTime>) -> Self {
         let tally = &outcome.tally;
         let (requests, keys) = (tally.requests(), tally.keys());
         let (hits, misses) = tally.hits_and_misses();
         let latencies = tally.latencies();
         let seconds = outcome.duration.as_secs_f64().max(1e-9);
-        // CPU time was read around warm-up and measurement, requests were counted in the latter only.
+        // CPU time was read around warm-up and measurement, requests were counted in the latter
+        // only.
         let whole = outcome.duration + plan.warmup;
         let scale = whole.as_secs_f64() / seconds;
         let scaled = |count: u64| (count as f64 * scale) as u64;
@@ -172,6 +179,7 @@ impl Summary {
             response_us: Percentiles::of(&latencies.response),
             service_us: Percentiles::of(&latencies.service),
             commands: commands(tally),
+            verified: matches!(plan.checking, Checking::Verify(_)).then_some(tally.findings),
             bytes_sent: tally.bytes_sent,
             bytes_received: tally.bytes_received,
             client: client(outcome, whole, scaled(requests), scaled(keys)),
@@ -209,6 +217,7 @@ fn client(outcome: &Outcome, whole: Duration, requests: u64, keys: u64) -> Clien
         arrivals_capped: tally.arrivals_capped,
         arrivals_unsent: tally.arrivals_unsent,
         reconnects: tally.reconnects,
+        gave_up: outcome.gave_up,
         doubts: Vec::new(),
     };
     client.doubts = doubts(&client);
@@ -235,6 +244,9 @@ fn doubts(client: &ClientSummary) -> Vec<String> {
     }
     if client.arrivals_unsent > 0 {
         doubts.push(format!("{} requests were due and never sent", client.arrivals_unsent));
+    }
+    if client.gave_up {
+        doubts.push("the run ended early: no connection could be had any more".into());
     }
     doubts
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::summary::{CpuSummary, Percentiles, Summary};
+use crate::check::ledger::Findings;
 
 /// The whole table, with a line end behind each row.
 pub fn render(summary: &Summary) -> String {
@@ -70,9 +71,30 @@ fn tail(out: &mut String, summary: &Summary) {
     if let Some(server) = &summary.server_cpu {
         put(out, "server CPU", &format!("{}, {:.2} cores", cpu(server), server.cores));
     }
+    if let Some(found) = &summary.verified {
+        let Findings { genuine, missing, stale, corrupt, foreign } = found;
+        let line = format!(
+            "{genuine} right, {missing} missing, {stale} stale, {corrupt} corrupt, {foreign} foreign"
+        );
+        put(out, "values", &line);
+    }
     for doubt in &client.doubts {
         put(out, "doubt", doubt);
     }
+    memaslap_line(out, summary);
+}
+
+/// The line that scripts around memaslap look for.
+fn memaslap_line(out: &mut String, summary: &Summary) {
+    let bytes = (summary.bytes_sent + summary.bytes_received) as f64;
+    let _ = writeln!(
+        out,
+        "Run time: {:.1}s Ops: {} TPS: {:.0} Net_rate: {:.1}M/s",
+        summary.duration_s,
+        summary.requests,
+        summary.requests as f64 / summary.duration_s,
+        bytes / summary.duration_s / 1_048_576.0,
+    );
 }
 
 fn cpu(cpu: &CpuSummary) -> String {

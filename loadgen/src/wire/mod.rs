@@ -1,8 +1,11 @@
 //! The client's side of memcached's protocols: requests out, replies in, no I/O.
 //!
-//! A reply is read element by element (a value, or the end of the reply), so that a long multi-get that
-//! comes in pieces is never scanned twice and at most one value waits for its rest.
+//! A reply is read element by element (a value, or the end of the reply), so that a long multi-get
+//! that comes in pieces is never scanned twice and at most one value waits for its rest.
 
+pub mod auth;
+pub mod binary;
+pub mod meta;
 pub mod text;
 
 use crate::value::Values;
@@ -14,6 +17,22 @@ pub enum Protocol {
     /// The classic text protocol.
     #[default]
     Text,
+    /// The meta commands.
+    Meta,
+    /// The binary protocol.
+    Binary,
+}
+
+impl Protocol {
+    /// The dialect of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "text" | "ascii" => Self::Text,
+            "meta" => Self::Meta,
+            "binary" => Self::Binary,
+            _ => return None,
+        })
+    }
 }
 
 /// A verb on the wire.
@@ -47,25 +66,46 @@ pub enum Verb {
     Decr,
     /// Forget all.
     FlushAll,
-    /// Ask for the version: the request that every server answers.
-    Version,
+    /// Do nothing and say so: tells that all before it is done.
+    Noop,
+    /// Show credentials.
+    Auth,
+}
+
+impl Verb {
+    /// Whether a value is sent along.
+    pub fn stores(self) -> bool {
+        use Verb::{Add, Append, Cas, Prepend, Replace, Set};
+        matches!(self, Set | Add | Replace | Append | Prepend | Cas)
+    }
+
+    /// Whether values come back.
+    pub fn reads(self) -> bool {
+        matches!(self, Self::Get | Self::Gets | Self::Gat)
+    }
 }
 
 /// What a request carries beside its keys.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Body {
     /// Version of the value that is derived.
     pub version: u64,
     /// Length of the value, in bytes.
     pub value_bytes: usize,
+    /// Length of the key, in bytes; 0 for the one the key's number gives.
+    pub key_bytes: usize,
     /// Store digits that incr and decr can count on instead of a derived value.
     pub counter: bool,
+    /// Ask for no reply to success.
+    pub quiet: bool,
     /// Client flags.
     pub flags: u32,
     /// Seconds to live, 0 for ever.
     pub expiry_s: u32,
     /// Unique number, for `Cas`.
     pub unique: u64,
+    /// Number that the binary protocol repeats in the reply.
+    pub opaque: u32,
 }
 
 /// Everything requests are written with.
@@ -83,6 +123,15 @@ impl Encoder {
     pub fn write(&self, out: &mut Vec<u8>, verb: Verb, keys: &[u64], body: &Body) {
         match self.protocol {
             Protocol::Text => text::write(self, out, verb, keys, body),
+            Protocol::Meta => meta::write(self, out, verb, keys, body),
+            Protocol::Binary => binary::write(self, out, verb, keys, body),
+        }
+    }
+
+    fn write_key(&self, out: &mut Vec<u8>, key: u64, body: &Body) {
+        match body.key_bytes {
+            0 => self.keys.write(out, key),
+            bytes => self.keys.write_sized(out, key, bytes),
         }
     }
 
@@ -117,7 +166,7 @@ pub enum Status {
 /// A piece of a reply.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Element<'a> {
-    /// An item; `last` if it ends the reply as well.
+    /// An item.
     Value {
         /// Its key, empty if the protocol does not repeat it.
         key: &'a [u8],
@@ -130,6 +179,13 @@ pub enum Element<'a> {
     },
     /// The end of the reply.
     End(Status),
+    /// A quiet request before the one asked about failed.
+    QuietFailure {
+        /// What became of it.
+        status: Status,
+        /// The number it was sent with.
+        opaque: u32,
+    },
 }
 
 /// What the decoder made of the bytes so far.
@@ -143,9 +199,35 @@ pub enum Decoded<'a> {
     Malformed,
 }
 
-/// Reads the next element of the reply to `verb`.
-pub fn decode(protocol: Protocol, verb: Verb, input: &[u8]) -> Decoded<'_> {
+/// Reads the next element of the reply to `verb`; `many` says that it named more than one key.
+pub fn decode(protocol: Protocol, verb: Verb, many: bool, input: &[u8]) -> Decoded<'_> {
     match protocol {
         Protocol::Text => text::decode(verb, input),
+        Protocol::Meta => meta::decode(verb, many, input),
+        Protocol::Binary => binary::decode(verb, many, input),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::size::Sizes;
+
+    /// A request on keys `k00` to `k99`, with a counter of three digits as value.
+    pub(super) fn written(protocol: Protocol, verb: Verb, keys: &[u64]) -> Vec<u8> {
+        let spec = KeySpec { count: 100, prefix: "k".into(), bytes: Sizes::Fixed(3) };
+        let encoder = Encoder { protocol, keys: spec, values: Values::default() };
+        let unique = if verb == Verb::Cas { 77 } else { 0 };
+        let body = Body {
+            value_bytes: 3,
+            counter: true,
+            flags: 5,
+            expiry_s: 60,
+            unique,
+            ..Body::default()
+        };
+        let mut out = Vec::new();
+        encoder.write(&mut out, verb, keys, &body);
+        out
     }
 }

@@ -5,8 +5,9 @@ use memchr::memchr;
 use super::{Body, Decoded, Element, Encoder, Status, Verb};
 use crate::workload::keys::write_decimal;
 
-/// No line of a reply is longer: `VALUE`, a key of 250 bytes and three numbers, or an error's reason.
-const LINE_BYTES_MAX: usize = 2048;
+/// No line of a reply is longer: `VALUE`, a key of 250 bytes and three numbers, or an error's
+/// reason.
+pub(super) const LINE_BYTES_MAX: usize = 2048;
 
 /// Appends one request.
 pub(super) fn write(encoder: &Encoder, out: &mut Vec<u8>, verb: Verb, keys: &[u64], body: &Body) {
@@ -16,16 +17,17 @@ pub(super) fn write(encoder: &Encoder, out: &mut Vec<u8>, verb: Verb, keys: &[u6
     }
     for key in keys {
         out.push(b' ');
-        encoder.keys.write(out, *key);
+        encoder.write_key(out, *key, body);
     }
     match verb {
-        Verb::Set | Verb::Add | Verb::Replace | Verb::Append | Verb::Prepend | Verb::Cas => {
+        _ if verb.stores() => {
             number(out, u64::from(body.flags));
             number(out, u64::from(body.expiry_s));
             number(out, body.value_bytes as u64);
             if verb == Verb::Cas {
                 number(out, body.unique);
             }
+            noreply(out, body);
             out.extend_from_slice(b"\r\n");
             encoder.write_value(out, keys[0], body);
         }
@@ -33,7 +35,16 @@ pub(super) fn write(encoder: &Encoder, out: &mut Vec<u8>, verb: Verb, keys: &[u6
         Verb::Incr | Verb::Decr => number(out, 1),
         _ => {}
     }
+    if !verb.stores() {
+        noreply(out, body);
+    }
     out.extend_from_slice(b"\r\n");
+}
+
+fn noreply(out: &mut Vec<u8>, body: &Body) {
+    if body.quiet {
+        out.extend_from_slice(b" noreply");
+    }
 }
 
 fn name(verb: Verb) -> &'static [u8] {
@@ -52,11 +63,14 @@ fn name(verb: Verb) -> &'static [u8] {
         Verb::Incr => b"incr",
         Verb::Decr => b"decr",
         Verb::FlushAll => b"flush_all",
-        Verb::Version => b"version",
+        // The text protocol's request that changes nothing and is always answered.
+        Verb::Noop => b"version",
+        // Credentials have a form of their own.
+        Verb::Auth => b"set",
     }
 }
 
-fn number(out: &mut Vec<u8>, number: u64) {
+pub(super) fn number(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0; 20];
     let first = write_decimal(&mut digits, number);
     out.push(b' ');
@@ -111,7 +125,7 @@ fn value_fields(fields: &[u8]) -> Option<(&[u8], usize, u64)> {
 }
 
 /// The number that starts at `at`, and where it ends.
-fn decimal(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
+pub(super) fn decimal(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
     let digits = bytes.get(at..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if digits == 0 || digits > 20 {
         return None;
@@ -127,10 +141,9 @@ fn status(verb: Verb, line: &[u8]) -> Option<Status> {
         b"NOT_FOUND" => Status::NotFound,
         b"NOT_STORED" => Status::NotStored,
         b"EXISTS" => Status::Exists,
-        b"ERROR" => Status::ClientError,
         _ if line.starts_with(b"SERVER_ERROR") => Status::ServerError,
         _ if line.starts_with(b"CLIENT_ERROR") || line.starts_with(b"ERROR") => Status::ClientError,
-        _ if verb == Verb::Version && line.starts_with(b"VERSION") => Status::Success,
+        _ if verb == Verb::Noop && line.starts_with(b"VERSION") => Status::Success,
         // Decrementing may leave spaces behind the digits.
         _ if matches!(verb, Verb::Incr | Verb::Decr) && decimal(line, 0).is_some() => {
             Status::Success
@@ -142,34 +155,23 @@ fn status(verb: Verb, line: &[u8]) -> Option<Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::Values;
     use crate::wire::Protocol;
-    use crate::workload::keys::KeySpec;
-    use crate::workload::size::Sizes;
+    use crate::wire::tests::written;
 
-    fn body() -> Body {
-        Body { version: 0, value_bytes: 3, counter: true, flags: 5, expiry_s: 60, unique: 77 }
-    }
-
-    fn written(verb: Verb, keys: &[u64]) -> String {
-        let keys_spec = KeySpec { count: 10, prefix: "k".into(), bytes: Sizes::Fixed(3) };
-        let encoder =
-            Encoder { protocol: Protocol::Text, keys: keys_spec, values: Values::default() };
-        let mut out = Vec::new();
-        encoder.write(&mut out, verb, keys, &body());
-        String::from_utf8(out).expect("text")
+    fn text(verb: Verb, keys: &[u64]) -> String {
+        String::from_utf8(written(Protocol::Text, verb, keys)).expect("text")
     }
 
     #[test]
     fn requests_read_as_documented() {
-        assert_eq!(written(Verb::Get, &[1, 2]), "get k01 k02\r\n");
-        assert_eq!(written(Verb::Set, &[1]), "set k01 5 60 3\r\n001\r\n");
-        assert_eq!(written(Verb::Cas, &[1]), "cas k01 5 60 3 77\r\n001\r\n");
-        assert_eq!(written(Verb::Touch, &[1]), "touch k01 60\r\n");
-        assert_eq!(written(Verb::Gat, &[1]), "gat 60 k01\r\n");
-        assert_eq!(written(Verb::Incr, &[1]), "incr k01 1\r\n");
-        assert_eq!(written(Verb::Delete, &[1]), "delete k01\r\n");
-        assert_eq!(written(Verb::FlushAll, &[]), "flush_all\r\n");
+        assert_eq!(text(Verb::Get, &[1, 2]), "get k01 k02\r\n");
+        assert_eq!(text(Verb::Set, &[1]), "set k01 5 60 3\r\n001\r\n");
+        assert_eq!(text(Verb::Cas, &[1]), "cas k01 5 60 3 77\r\n001\r\n");
+        assert_eq!(text(Verb::Touch, &[1]), "touch k01 60\r\n");
+        assert_eq!(text(Verb::Gat, &[1]), "gat 60 k01\r\n");
+        assert_eq!(text(Verb::Incr, &[1]), "incr k01 1\r\n");
+        assert_eq!(text(Verb::Delete, &[1]), "delete k01\r\n");
+        assert_eq!(text(Verb::FlushAll, &[]), "flush_all\r\n");
     }
 
     #[test]

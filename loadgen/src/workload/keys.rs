@@ -1,7 +1,8 @@
 //! Keys: a number, written so that its length follows a distribution, and read back from a reply.
 //!
-//! A key is the prefix and the number in decimal, padded with zeros in front to the length that the distribution
-//! gives *this* number. So neither lengths nor keys are stored, and the number can be read out of any key.
+//! A key is the prefix and the number in decimal, padded with zeros in front to the length that the
+//! distribution gives *this* number. So neither lengths nor keys are stored, and the number can be
+//! read out of any key.
 
 use super::size::Sizes;
 
@@ -23,10 +24,15 @@ pub struct KeySpec {
 impl KeySpec {
     /// Appends the key of a number.
     pub fn write(&self, out: &mut Vec<u8>, number: u64) {
+        self.write_sized(out, number, self.bytes.of_index(number, KEY_SALT) as usize);
+    }
+
+    /// Appends the key of a number with a length that is known otherwise.
+    pub fn write_sized(&self, out: &mut Vec<u8>, number: u64, bytes: usize) {
         let mut digits = [0; 20];
         let first = write_decimal(&mut digits, number);
         let digits = &digits[first..];
-        let wanted = (self.bytes.of_index(number, KEY_SALT) as usize).min(KEY_BYTES_MAX);
+        let wanted = bytes.min(KEY_BYTES_MAX);
         let padding = wanted.saturating_sub(self.prefix.len() + digits.len());
         out.extend_from_slice(self.prefix.as_bytes());
         out.extend_from_slice(&ZEROS[..padding]);

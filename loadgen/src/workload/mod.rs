@@ -1,11 +1,18 @@
 //! What is asked of the server: which commands, on which keys, with which values.
 //!
-//! A [`Spec`] says it, a [`Generator`] draws from it. A generator is cheap (no allocation, a few tens
-//! of nanoseconds a request) and deterministic: the same seed and stream number give the same requests.
+//! A [`Spec`] says it, a [`Generator`] draws from it. A generator is cheap (no allocation, a few
+//! tens of nanoseconds a request) and deterministic: the same seed and stream number give the same
+//! requests.
+//!
+//! Key numbers lie in families of `count` each, so that what one command makes of a value does not
+//! spoil it for another: plain values first, counters for incr and decr behind them, then values
+//! that grow by append and prepend, then the keys that a growing key space adds.
 
+pub mod facebook;
 pub mod keys;
 pub mod mix;
 pub mod popularity;
+pub mod profile;
 pub mod random;
 pub mod size;
 pub mod zipf;
@@ -33,16 +40,67 @@ pub struct Spec {
     pub expiry_s: Sizes,
     /// Client flags stored with each item.
     pub flags: u32,
+    /// The share of sets that make a new key.
+    pub growth: f64,
 }
+
+/// Which family a key number belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Values derived from key and version.
+    Plain,
+    /// Digits to count on.
+    Counter,
+    /// Values that append and prepend make longer.
+    Appended,
+}
+
+impl Family {
+    /// The family a command works on.
+    pub fn of(command: Command) -> Self {
+        match command {
+            Command::Incr | Command::Decr => Self::Counter,
+            Command::Append | Command::Prepend => Self::Appended,
+            _ => Self::Plain,
+        }
+    }
+
+    fn offset(self, count: u64) -> u64 {
+        match self {
+            Self::Plain => 0,
+            Self::Counter => count,
+            Self::Appended => 2 * count,
+        }
+    }
+}
+
+/// Digits of a counter: as many as the largest number has, so that counting never changes the
+/// length.
+pub const COUNTER_BYTES: usize = 20;
+/// One in so many appends starts its value anew, which bounds how long values grow.
+const APPENDS_PER_RESTART: u64 = 16;
+const VALUE_SALT: u64 = 0x76_616c_7565;
 
 impl Spec {
     /// The length of a key's value: a function of its number, so that nobody has to remember it.
     pub fn value_bytes_of(&self, key: u64) -> usize {
         self.value_bytes.of_index(key, VALUE_SALT) as usize
     }
-}
 
-const VALUE_SALT: u64 = 0x76616c7565;
+    /// The key ranges to fill before a run: every family that the mix works on.
+    pub fn preload(&self) -> Vec<(Family, std::ops::Range<u64>)> {
+        let used =
+            |family: Family| self.mix.commands().any(|command| Family::of(command) == family);
+        let families = [Family::Plain, Family::Counter, Family::Appended].into_iter();
+        let families = families.filter(|family| *family == Family::Plain || used(*family));
+        families
+            .map(|family| {
+                let first = family.offset(self.keys.count);
+                (family, first..first + self.keys.count)
+            })
+            .collect()
+    }
+}
 
 /// One request to send; its keys stand in the generator.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +109,14 @@ pub struct Request {
     pub command: Command,
     /// Time to live of what is stored, in seconds.
     pub expiry_s: u32,
+    /// Set the key instead of adding to it.
+    pub restart: bool,
+    /// Length of the value to store.
+    pub value_bytes: usize,
+    /// Length of the key, 0 for the one its number gives.
+    pub key_bytes: usize,
+    /// The value is a counter's.
+    pub counter: bool,
 }
 
 /// Draws requests.
@@ -58,15 +124,20 @@ pub struct Generator {
     spec: Spec,
     chooser: Chooser,
     random: Random,
+    stream: u64,
+    streams: u64,
     /// The key numbers of the last request drawn.
     pub keys: Vec<u64>,
 }
 
 impl Generator {
-    /// A generator of stream `stream` out of `streams`: streams differ, and share what must be shared out.
+    /// A generator of stream `stream` out of `streams`: streams differ, and share what must be
+    /// shared out.
     pub fn new(spec: &Spec, seed: u64, stream: u64, streams: u64) -> Self {
-        let chooser = Chooser::new(&spec.popularity, spec.keys.count, stream, streams);
-        Self { spec: spec.clone(), chooser, random: Random::new(seed, stream), keys: Vec::new() }
+        let growing = spec.growth > 0.0;
+        let chooser = Chooser::new(&spec.popularity, spec.keys.count, growing, stream, streams);
+        let random = Random::new(seed, stream);
+        Self { spec: spec.clone(), chooser, random, stream, streams, keys: Vec::new() }
     }
 
     /// Draws the next request and its keys.
@@ -78,13 +149,107 @@ impl Generator {
         };
         self.keys.clear();
         for _ in 0..keys {
-            self.keys.push(self.chooser.draw(&mut self.random));
+            let key = self.draw_key(command);
+            self.keys.push(key);
         }
         let expiry_s = if command.takes_expiry() {
             self.spec.expiry_s.draw(&mut self.random) as u32
         } else {
             0
         };
-        Request { command, expiry_s }
+        let restart = matches!(command, Command::Append | Command::Prepend)
+            && self.random.below(APPENDS_PER_RESTART) == 0;
+        let value_bytes = if command.stores() { self.spec.value_bytes_of(self.keys[0]) } else { 0 };
+        Request { command, expiry_s, restart, value_bytes, key_bytes: 0, counter: false }
+    }
+
+    fn draw_key(&mut self, command: Command) -> u64 {
+        let count = self.spec.keys.count;
+        if command == Command::Set
+            && self.spec.growth > 0.0
+            && self.random.unit() < self.spec.growth
+        {
+            let position = self.chooser.count();
+            self.chooser.grow();
+            return self.grown(position);
+        }
+        let position = self.chooser.draw(&mut self.random);
+        if position >= count {
+            return self.grown(position);
+        }
+        Family::of(command).offset(count) + position
+    }
+
+    /// The key number of a position that was added: behind all families, streams interleaved.
+    fn grown(&self, position: u64) -> u64 {
+        let count = self.spec.keys.count;
+        3 * count + (position - count) * self.streams + self.stream
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(mix: Mix, growth: f64) -> Spec {
+        Spec {
+            mix,
+            keys_per_get: Sizes::Uniform(1, 4),
+            keys: KeySpec { count: 100, prefix: "k".into(), bytes: Sizes::Fixed(10) },
+            popularity: Popularity::Zipf(0.99),
+            value_bytes: Sizes::Uniform(10, 1000),
+            expiry_s: Sizes::Fixed(0),
+            flags: 0,
+            growth,
+        }
+    }
+
+    fn drawn(spec: &Spec, seed: u64, stream: u64) -> Vec<(Command, Vec<u64>, usize)> {
+        let mut generator = Generator::new(spec, seed, stream, 2);
+        let mut draw = || {
+            let request = generator.draw();
+            (request.command, generator.keys.clone(), request.value_bytes)
+        };
+        (0..1000).map(|_| draw()).collect()
+    }
+
+    #[test]
+    fn a_seed_fixes_all_requests() {
+        let spec = spec(Mix::new(&[(Command::Get, 3.0), (Command::Set, 1.0)]).expect("a mix"), 0.0);
+        assert_eq!(drawn(&spec, 1, 0), drawn(&spec, 1, 0));
+        assert_ne!(drawn(&spec, 1, 0), drawn(&spec, 2, 0));
+        assert_ne!(drawn(&spec, 1, 0), drawn(&spec, 1, 1));
+    }
+
+    #[test]
+    fn a_key_keeps_its_value_length() {
+        let spec = spec(Mix::only(Command::Set), 0.0);
+        for (_, keys, bytes) in drawn(&spec, 1, 0) {
+            assert_eq!(bytes, spec.value_bytes_of(keys[0]));
+        }
+    }
+
+    #[test]
+    fn families_stay_apart() {
+        let mix = [Command::Get, Command::Incr, Command::Append].map(|command| (command, 1.0));
+        let spec = spec(Mix::new(&mix).expect("a mix"), 0.0);
+        for (command, keys, _) in drawn(&spec, 1, 0) {
+            let family = Family::of(command).offset(100) / 100;
+            assert!(keys.iter().all(|key| key / 100 == family), "{command:?} on {keys:?}");
+        }
+        assert_eq!(spec.preload().len(), 3);
+    }
+
+    #[test]
+    fn a_growing_space_gets_new_keys_that_streams_do_not_share() {
+        let spec = spec(Mix::only(Command::Set), 0.5);
+        let new = |stream| {
+            let mut new: Vec<_> =
+                drawn(&spec, 1, stream).into_iter().map(|drawn| drawn.1[0]).collect();
+            new.retain(|key| *key >= 300);
+            new
+        };
+        let (first, second) = (new(0), new(1));
+        assert!(first.len() > 300 && first.iter().all(|key| !second.contains(key)));
     }
 }

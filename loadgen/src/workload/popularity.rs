@@ -1,4 +1,5 @@
-//! Which keys are asked for: uniform, Zipf, a hot set or one after the other, over a key space that may grow.
+//! Which keys are asked for: uniform, Zipf, a hot set or one after the other, over a key space that
+//! may grow.
 
 use super::random::Random;
 use super::zipf::Zipf;
@@ -16,61 +17,88 @@ pub enum Popularity {
     Sequential,
 }
 
-/// Draws key numbers.
+/// Draws positions among the keys there are.
 pub struct Chooser {
     count: u64,
+    /// The count the law was last set up for: setting it up again for every new key would cost too
+    /// much.
+    settled: u64,
+    growing: bool,
     law: Law,
 }
 
 enum Law {
     Uniform,
-    Zipf { zipf: Zipf, stride: u64 },
-    HotSet { hot: u64, share: f64, stride: u64 },
+    Zipf { zipf: Zipf, exponent: f64, stride: u64 },
+    HotSet { hot: u64, keys: f64, share: f64, stride: u64 },
     Sequential { next: u64, step: u64 },
 }
 
 impl Chooser {
-    /// A chooser among `count` keys for stream `stream` of `streams`.
-    pub fn new(popularity: &Popularity, count: u64, stream: u64, streams: u64) -> Self {
+    /// A chooser among `count` keys for stream `stream` of `streams`. Where keys are `growing`, the
+    /// popular ones are the newest; else they are scattered.
+    pub fn new(law: &Popularity, count: u64, growing: bool, stream: u64, streams: u64) -> Self {
         assert!(count > 0 && stream < streams, "no keys, or a stream out of range");
         let stride = scatter_stride(count);
-        let law = match popularity {
+        let law = match law {
             Popularity::Uniform => Law::Uniform,
-            Popularity::Zipf(exponent) => Law::Zipf { zipf: Zipf::new(count, *exponent), stride },
+            Popularity::Zipf(exponent) => {
+                Law::Zipf { zipf: Zipf::new(count, *exponent), exponent: *exponent, stride }
+            }
             Popularity::HotSet(keys, share) => {
-                let hot = ((count as f64 * keys).round() as u64).clamp(1, count);
-                Law::HotSet { hot, share: *share, stride }
+                Law::HotSet { hot: hot(count, *keys), keys: *keys, share: *share, stride }
             }
             Popularity::Sequential => Law::Sequential { next: stream % count, step: streams },
         };
-        Self { count, law }
+        Self { count, settled: count, growing, law }
     }
 
-    /// A key number below the count.
-    pub fn draw(&mut self, random: &mut Random) -> u64 {
-        match &mut self.law {
-            Law::Uniform => random.below(self.count),
-            Law::Zipf { zipf, stride } => scatter(zipf.draw(random), *stride, self.count),
-            Law::HotSet { hot, share, stride } => {
-                let cold = self.count - *hot;
-                let rank = if cold == 0 || random.unit() < *share {
-                    random.below(*hot)
-                } else {
-                    *hot + random.below(cold)
-                };
-                scatter(rank, *stride, self.count)
-            }
-            Law::Sequential { next, step } => {
-                let key = *next;
-                *next = (*next + *step) % self.count;
-                key
-            }
+    /// The number of keys.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// One more key.
+    pub fn grow(&mut self) {
+        self.count += 1;
+        if self.count - self.settled <= self.settled / 100 {
+            return;
         }
+        self.settled = self.count;
+        match &mut self.law {
+            Law::Zipf { zipf, exponent, .. } => *zipf = Zipf::new(self.count, *exponent),
+            Law::HotSet { hot: size, keys, .. } => *size = hot(self.count, *keys),
+            Law::Uniform | Law::Sequential { .. } => {}
+        }
+    }
+
+    /// A position below the count.
+    pub fn draw(&mut self, random: &mut Random) -> u64 {
+        let (rank, stride) = match &mut self.law {
+            Law::Uniform => return random.below(self.count),
+            Law::Sequential { next, step } => {
+                let position = *next;
+                *next = (*next + *step) % self.count;
+                return position;
+            }
+            Law::Zipf { zipf, stride, .. } => (zipf.draw(random), *stride),
+            Law::HotSet { hot, share, stride, .. } => {
+                let cold = self.count - *hot;
+                let is_hot = cold == 0 || random.unit() < *share;
+                let rank = if is_hot { random.below(*hot) } else { *hot + random.below(cold) };
+                (rank, *stride)
+            }
+        };
+        if self.growing { self.count - 1 - rank } else { scatter(rank, stride, self.count) }
     }
 }
 
-/// Popular keys must not be neighbours, so ranks are multiplied modulo the count, by a number without a
-/// common factor: a permutation that costs one multiplication.
+fn hot(count: u64, share: f64) -> u64 {
+    ((count as f64 * share).round() as u64).clamp(1, count)
+}
+
+/// Popular keys must not be neighbours, so ranks are multiplied modulo the count, by a number
+/// without a common factor: a permutation that costs one multiplication.
 fn scatter(rank: u64, stride: u64, count: u64) -> u64 {
     match rank.checked_mul(stride) {
         Some(product) => product % count,
@@ -105,7 +133,7 @@ mod tests {
     #[test]
     fn a_hot_set_takes_its_share() {
         let (mut chooser, mut random) =
-            (Chooser::new(&Popularity::HotSet(0.1, 0.9), 1000, 0, 1), Random::new(3, 0));
+            (Chooser::new(&Popularity::HotSet(0.1, 0.9), 1000, false, 0, 1), Random::new(3, 0));
         let mut seen = vec![0u32; 1000];
         (0..100_000).for_each(|_| seen[chooser.draw(&mut random) as usize] += 1);
         seen.sort_unstable();
@@ -120,10 +148,20 @@ mod tests {
         let mut random = Random::new(1, 0);
         let mut seen = Vec::new();
         for stream in 0..3 {
-            let mut chooser = Chooser::new(&Popularity::Sequential, 9, stream, 3);
+            let mut chooser = Chooser::new(&Popularity::Sequential, 9, false, stream, 3);
             seen.extend((0..3).map(|_| chooser.draw(&mut random)));
         }
         seen.sort_unstable();
         assert!(seen.into_iter().eq(0..9));
+    }
+
+    #[test]
+    fn in_a_growing_space_the_newest_are_the_popular_ones() {
+        let (mut chooser, mut random) =
+            (Chooser::new(&Popularity::Zipf(1.2), 100, true, 0, 1), Random::new(5, 0));
+        (0..900).for_each(|_| chooser.grow());
+        let newest = (0..10_000).filter(|_| chooser.draw(&mut random) >= 900).count();
+        assert!(newest > 7000, "{newest} of 10000 draws among the newest tenth");
+        assert!((0..10_000).all(|_| chooser.draw(&mut random) < 1000));
     }
 }

@@ -1,8 +1,8 @@
 //! Distributions of lengths: keys, values, times to live, keys per multi-get.
 //!
-//! Each is a quantile function: a number `u` in `[0, 1)` goes in, a length comes out. Drawn with a random
-//! `u` it gives a random length; with the hash of a key's number it gives that key the same length every
-//! time, which saves a table of all keys.
+//! Each is a quantile function: a number `u` in `[0, 1)` goes in, a length comes out. Drawn with a
+//! random `u` it gives a random length; with the hash of a key's number it gives that key the same
+//! length every time, which saves a table of all keys.
 
 use super::random::{Random, unit};
 use crate::value::mix;
@@ -16,7 +16,8 @@ pub enum Sizes {
     Uniform(u64, u64),
     /// Length ranges with their cumulated shares, the last of which is 1.
     Weighted(Vec<(f64, u64, u64)>),
-    /// Points of the cumulative distribution `(share, length)`, between which lengths grow geometrically.
+    /// Points of the cumulative distribution `(share, length)`, between which lengths grow
+    /// geometrically.
     Quantiles(Vec<(f64, f64)>),
     /// Generalised extreme value: location, scale, shape; and the bounds it is cut to.
     #[allow(missing_docs)]
@@ -24,7 +25,8 @@ pub enum Sizes {
     /// Generalised Pareto: location, scale, shape; and the upper bound it is cut to.
     #[allow(missing_docs)]
     Pareto { location: f64, scale: f64, shape: f64, max: u64 },
-    /// A table for the shortest lengths `0..n` and, for the share the table leaves, another distribution.
+    /// A table for the shortest lengths `0..n` and, for the share the table leaves, another
+    /// distribution.
     Headed {
         /// The share of each length from 0 on.
         head: Vec<f64>,
@@ -42,7 +44,8 @@ impl Sizes {
         }
     }
 
-    /// The length that belongs to a number; `salt` keeps the lengths of keys and values independent.
+    /// The length that belongs to a number; `salt` keeps the lengths of keys and values
+    /// independent.
     pub fn of_index(&self, index: u64, salt: u64) -> u64 {
         match self {
             Self::Fixed(bytes) => *bytes,
@@ -70,7 +73,8 @@ impl Sizes {
         }
     }
 
-    /// The mean length, by the midpoint rule over the quantile function; good to about a thousandth.
+    /// The mean length, by the midpoint rule over the quantile function; good to about a
+    /// thousandth.
     pub fn mean(&self) -> f64 {
         match self {
             Self::Fixed(bytes) => *bytes as f64,
@@ -134,7 +138,8 @@ fn interpolated(points: &[(f64, f64)], u: f64) -> f64 {
     match (above.checked_sub(1).map(|at| points[at]), points.get(above)) {
         (Some((u0, x0)), Some((u1, x1))) => {
             let part = (u - u0) / (u1 - u0);
-            // Geometric, because lengths spread over orders of magnitude; the +1 lets zero take part.
+            // Geometric, because lengths spread over orders of magnitude; the +1 lets zero take
+            // part.
             ((x0 + 1.0).ln() * (1.0 - part) + (x1 + 1.0).ln() * part).exp() - 1.0
         }
         (Some((_, last)), None) => last,

@@ -1,9 +1,10 @@
-//! Zipf's law for any exponent: rank `k` of `n` is drawn with a probability in proportion to `k^-s`.
+//! Zipf's law for any exponent: rank `k` of `n` is drawn with a probability in proportion to
+//! `k^-s`.
 //!
-//! By rejection-inversion (Hörmann and Derflinger, 1996): a continuous hat over the histogram is inverted in closed form
-//! and a draw is rejected where the hat stands above it. No tables, constant time, exact for every
-//! `s >= 0` and every `n`; about 1.1 tries a draw. The quotients that vanish at `s = 1` go through
-//! series, so that 0.99, 1 and 1.01 need no case of their own.
+//! By rejection-inversion (Hörmann and Derflinger, 1996): a continuous hat over the histogram is
+//! inverted in closed form and a draw is rejected where the hat stands above it. No tables,
+//! constant time, exact for every `s >= 0` and every `n`; about 1.1 tries a draw. The quotients
+//! that vanish at `s = 1` go through series, so that 0.99, 1 and 1.01 need no case of their own.
 
 use super::random::Random;
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 /// The doors of all cores.
 #[derive(Default)]
-pub struct Accepting(Mutex<Doors>);
+pub(crate) struct Accepting(Mutex<Doors>);
 
 #[derive(Default)]
 struct Doors {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The walks of all cores' crawlers.
 #[derive(Default)]
-pub struct Crawls {
+pub(crate) struct Crawls {
     running: AtomicU64,
     starts: AtomicU64,
 }

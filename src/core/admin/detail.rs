@@ -38,7 +38,7 @@ impl Uses {
 type Prefixes = HashMap<Box<[u8]>, Uses>;
 
 /// The counts of all cores.
-pub struct Detail {
+pub(crate) struct Detail {
     is_on: AtomicBool,
     delimiter: u8,
     cores: Vec<Mutex<Prefixes>>,
@@ -47,7 +47,7 @@ pub struct Detail {
 impl Detail {
     /// No counts yet.
     #[must_use]
-    pub fn new(cores: usize, delimiter: u8, is_on: bool) -> Self {
+    pub(crate) fn new(cores: usize, delimiter: u8, is_on: bool) -> Self {
         let cores = (0..cores).map(|_| Mutex::default()).collect();
         Self { is_on: AtomicBool::new(is_on), delimiter, cores }
     }

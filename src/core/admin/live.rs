@@ -10,7 +10,7 @@ use crate::shard::LruConfig;
 
 /// The settings as they are now.
 #[derive(Clone, Debug)]
-pub struct Live {
+pub(crate) struct Live {
     /// `cache_memlimit`: bytes over all shards.
     pub memory_bytes: usize,
     /// `lru tune`, `lru mode` and `lru temp_ttl`.
@@ -37,7 +37,7 @@ const AUTOMOVE_FREERATIO_DEFAULT: f64 = 0.01;
 impl Live {
     /// As the server starts.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
             memory_bytes: config.memory_bytes,
             lru: config.lru,
@@ -53,7 +53,7 @@ impl Live {
 
     /// What the shards want to know of the LRU.
     #[must_use]
-    pub fn lru_config(&self) -> LruConfig {
+    pub(crate) fn lru_config(&self) -> LruConfig {
         LruConfig {
             hot_pct: self.lru.hot_pct,
             warm_pct: self.lru.warm_pct,

@@ -46,7 +46,7 @@ struct Entry {
 }
 
 /// The connections of one core.
-pub struct Registry {
+pub(crate) struct Registry {
     entries: Mutex<Entries>,
     /// By slot: the second of the latest activity, on the cache's clock.
     active_at: Box<[AtomicU32]>,
@@ -62,7 +62,7 @@ struct Entries {
 impl Registry {
     /// A registry for up to `connections` connections; more are listed without their activity.
     #[must_use]
-    pub fn new(connections: usize) -> Self {
+    pub(crate) fn new(connections: usize) -> Self {
         let active_at = (0..connections).map(|_| AtomicU32::new(0)).collect();
         Self { entries: Mutex::default(), active_at }
     }

@@ -36,7 +36,7 @@ struct Waiting {
 
 /// All watchers.
 #[derive(Default)]
-pub struct Watch {
+pub(crate) struct Watch {
     /// What any watcher wants: the bits of [`WatchStreams`].
     streams: AtomicU16,
     /// The number of the latest line.

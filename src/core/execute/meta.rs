@@ -38,7 +38,7 @@ impl Command<'_, '_> {
     pub(super) fn get(self, shard: &mut Shard, replies: &mut Replies) {
         let mut scratch = [0; KEY_BYTES_MAX];
         let (key, item) = self.key(&mut scratch);
-        let touched = self.exptime(self.meta.exptime);
+        let touched = self.exptime(self.meta.exptime());
         let exptime_before = touched.and_then(|_| peek_exptime(shard, &item));
         let Some(mut hit) = shard.get_with(&item, &self.get_options(touched)) else {
             replies.trace.missed(shard.last_miss(), false);
@@ -59,7 +59,7 @@ impl Command<'_, '_> {
             hit.set_exptime(self.exptime_at(&found, None));
         }
         let tail = self.tail(&found, &mut hit);
-        let unchanged = self.meta.cas_compare == Some(hit.cas());
+        let unchanged = self.meta.cas_compare() == Some(hit.cas());
         let with_value = self.meta.has(b'v') && !unchanged;
         put_get_line(&mut replies.text, self.meta, &found, with_value, tail, self.clock.now);
         if with_value {
@@ -85,11 +85,11 @@ impl Command<'_, '_> {
         let mut scratch = [0; KEY_BYTES_MAX];
         let (key, item) = self.key(&mut scratch);
         let options = DeleteOptions {
-            cas_compare: self.meta.cas_compare,
+            cas_compare: self.meta.cas_compare(),
             invalidate: self.meta.has(b'I'),
             clear: self.meta.has(b'x'),
-            exptime: self.exptime(self.meta.exptime),
-            cas_new: self.meta.cas_new,
+            exptime: self.exptime(self.meta.exptime()),
+            cas_new: self.meta.cas_new(),
         };
         let was = replies.trace.look(shard, &item);
         let deleted = shard.delete_with(&item, &options);
@@ -110,16 +110,19 @@ impl Command<'_, '_> {
     pub(super) fn arithmetic(self, shard: &mut Shard, replies: &mut Replies) {
         let mut scratch = [0; KEY_BYTES_MAX];
         let (key, item) = self.key(&mut scratch);
-        let touched = self.exptime(self.meta.exptime);
+        let touched = self.exptime(self.meta.exptime());
         let exptime_before = touched.and_then(|_| peek_exptime(shard, &item));
         let fresh = self.about(key, 0);
         let options = Arithmetic {
-            cas_compare: self.meta.cas_compare,
-            cas_new: self.meta.cas_new,
+            cas_compare: self.meta.cas_compare(),
+            cas_new: self.meta.cas_new(),
             exptime: touched,
-            vivify: self.meta.vivify.map(|_| (self.meta.initial, self.exptime_at(&fresh, None))),
+            vivify: self
+                .meta
+                .vivify()
+                .map(|_| (self.meta.initial(), self.exptime_at(&fresh, None))),
             key_binary: self.meta.key_is_base64(),
-            ..Arithmetic::new(!self.meta.decrements(), self.meta.delta)
+            ..Arithmetic::new(!self.meta.decrements(), self.meta.delta())
         };
         let was = replies.trace.look(shard, &item);
         replies.trace.looked(was, shard);
@@ -173,9 +176,9 @@ impl Command<'_, '_> {
     }
 
     fn get_options(&self, touched: Option<u32>) -> GetOptions {
-        let vivify = self.exptime(self.meta.vivify).map(|exptime| Vivify {
+        let vivify = self.exptime(self.meta.vivify()).map(|exptime| Vivify {
             exptime,
-            cas: self.meta.cas_new,
+            cas: self.meta.cas_new(),
             key_binary: self.meta.key_is_base64(),
         });
         let access = touched.map_or(Access::Get, Access::Touch);
@@ -191,8 +194,8 @@ impl Command<'_, '_> {
             cas: 0,
             value_bytes: 0,
             exptime,
-            exptime_touched: self.exptime(self.meta.exptime),
-            exptime_vivified: self.exptime(self.meta.vivify),
+            exptime_touched: self.exptime(self.meta.exptime()),
+            exptime_vivified: self.exptime(self.meta.vivify()),
             fetched_before: false,
             idle_seconds: 0,
         }
@@ -232,7 +235,7 @@ impl Command<'_, '_> {
     /// Decides who is to fetch the value anew, and notes it in the item.
     fn tail(&self, item: &MetaItem<'_>, hit: &mut Hit<'_>) -> Tail {
         let (stale, token_sent) = (hit.stale(), hit.token_sent());
-        let is_due = self.exptime(self.meta.recache).is_some_and(|recache| {
+        let is_due = self.exptime(self.meta.recache()).is_some_and(|recache| {
             let exptime = self.exptime_at(item, Some(b'R'));
             exptime != 0 && exptime < recache
         });
@@ -259,17 +262,17 @@ pub(super) fn options(meta: &Meta<'_>, clock: Clock) -> StoreOptions {
         StoreMode::Prepend => shard::StoreMode::Prepend,
         StoreMode::Cas(cas) => shard::StoreMode::Cas(cas),
     };
-    let exptime = meta.exptime.map_or(0, |raw| exptime_to_clock(raw, clock));
+    let exptime = meta.exptime().map_or(0, |raw| exptime_to_clock(raw, clock));
     StoreOptions {
         // To append, a CAS id of 0 is as good as none.
-        cas_compare: meta.cas_compare.filter(|cas| *cas != 0),
-        cas_new: meta.cas_new,
+        cas_compare: meta.cas_compare().filter(|cas| *cas != 0),
+        cas_new: meta.cas_new(),
         invalidate: meta.has(b'I'),
-        vivify: meta.vivify.map(|raw| exptime_to_clock(raw, clock)),
+        vivify: meta.vivify().map(|raw| exptime_to_clock(raw, clock)),
         key_binary: meta.key_is_base64(),
         // Whatever the mode: what is there is older than what the client wanted.
         remove_on_failure: true,
-        ..StoreOptions::new(mode, meta.flags, exptime)
+        ..StoreOptions::new(mode, meta.flags(), exptime)
     }
 }
 
@@ -303,7 +306,7 @@ fn answer_set(
     let item = MetaItem {
         key,
         key_is_binary: meta.key_is_base64(),
-        flags: meta.flags,
+        flags: meta.flags(),
         cas,
         value_bytes,
         exptime: 0,

@@ -1,8 +1,11 @@
 //! The binary protocol, case by case, as the reference has it.
 
-use super::super::testing::{Random, run};
-use super::super::{Binding, Limits};
 use super::*;
+use crate::protocol::testing::{Random, run};
+use crate::protocol::{Binding, Limits};
+
+/// Extras, a key or a value.
+type Part<'a> = &'a [u8];
 
 fn parser(gate: Gate) -> Parser {
     Parser::new(Binding::Binary, gate, Limits { item_bytes_max: 1000, ..Limits::default() })
@@ -63,7 +66,7 @@ fn every_opcode_and_its_quiet_form() {
         delta: 5,
         initial: Some((9, 60)),
     };
-    let cases: [(u8, Option<u8>, &[u8], &[u8], &[u8], BinaryCommand<'_>); 20] = [
+    let cases: [(u8, Option<u8>, Part<'_>, Part<'_>, Part<'_>, BinaryCommand<'_>); 20] = [
         (0x00, Some(0x09), &[], b"k", b"", get(false, None)),
         (0x0c, Some(0x0d), &[], b"k", b"", get(true, None)),
         (0x1d, Some(0x1e), &exptime, b"k", b"", get(false, Some(60))),
@@ -128,7 +131,7 @@ fn arithmetic_may_forbid_creation_and_times_are_unsigned() {
 #[test]
 fn impossible_lengths_close() {
     let long_key = [b'k'; 251];
-    let wrong: &[(u8, &[u8], &[u8], &[u8])] = &[
+    let wrong: &[(u8, Part<'_>, Part<'_>, Part<'_>)] = &[
         (0x00, &[], b"", b""),
         (0x00, &[0; 4], b"k", b""),
         (0x00, &[], b"k", b"v"),

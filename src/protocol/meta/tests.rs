@@ -1,7 +1,7 @@
 //! Meta commands, case by case, as the reference has them.
 
-use super::super::testing::{Random, run, text, text_parser};
 use super::*;
+use crate::protocol::testing::{Random, run, text, text_parser};
 
 const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
 
@@ -26,10 +26,10 @@ fn flags_are_letters_arguments_and_order() {
     let meta = get("mg food v  t T-1 k N30 R60 c q Oabc C5 E6 b\n");
     assert_eq!(meta.order().collect::<Vec<_>>(), b"vtTkNRcqOCEb");
     assert!(meta.has(b'v') && meta.quiet() && meta.key_is_base64() && !meta.has(b'f'));
-    assert_eq!(meta.opaque, b"Oabc");
-    assert_eq!((meta.exptime, meta.vivify, meta.recache), (Some(-1), Some(30), Some(60)));
-    assert_eq!((meta.cas_compare, meta.cas_new), (Some(5), Some(6)));
-    assert_eq!((meta.delta, meta.initial, meta.flags), (1, 0, 0));
+    assert_eq!(meta.opaque(), b"Oabc");
+    assert_eq!((meta.exptime(), meta.vivify(), meta.recache()), (Some(-1), Some(30), Some(60)));
+    assert_eq!((meta.cas_compare(), meta.cas_new()), (Some(5), Some(6)));
+    assert_eq!((meta.delta(), meta.initial(), meta.flags()), (1, 0, 0));
     let meta = get("mg foo\r\n");
     assert_eq!((meta.letters, meta.order().count()), (0, 0));
     assert_eq!(meta.key(&mut [0; 250]).bytes(), b"foo");
@@ -46,7 +46,7 @@ fn stores_take_their_data() {
         step => panic!("{input:?}: {step:?}"),
     };
     let (meta, value) = set("ms foo 3 T60 F5 MA N9\r\nbar\r\n");
-    assert_eq!((meta.flags, meta.mode, value), (5, b'A', &b"bar"[..]));
+    assert_eq!((meta.flags(), meta.mode(), value), (5, b'A', &b"bar"[..]));
     assert_eq!(meta.store_mode(), StoreMode::Append);
     assert_eq!(set("ms foo 0\r\n\r\n").0.store_mode(), StoreMode::Set);
     assert_eq!(set("ms foo 0 C0\r\n\r\n").0.store_mode(), StoreMode::Cas(0));
@@ -153,7 +153,7 @@ fn arithmetic_has_errors_of_its_own() {
     };
     let meta = parse("ma foo MD D5 J7 N0\r\n");
     assert!(meta.decrements());
-    assert_eq!((meta.delta, meta.initial, meta.vivify), (5, 7, Some(0)));
+    assert_eq!((meta.delta(), meta.initial(), meta.vivify()), (5, 7, Some(0)));
     assert!(parse("ma foo M-\r\n").decrements());
     assert!(!parse("ma foo M+\r\n").decrements() && !parse("ma foo\r\n").decrements());
 }
@@ -191,6 +191,8 @@ fn random_flags_never_panic() {
         line.extend_from_slice(b"\r\nxx\r\n");
         let log = text(&line);
         assert!(!log.is_empty(), "{}", line.escape_ascii());
+        // The short way and the general way agree.
+        assert_eq!(text_parser().next(&line), text_parser().line(&line));
         let mut scratch = [0; KEY_BYTES_MAX];
         if let Step::Request { request: Request::MetaGet(meta), .. } = text_parser().next(&line) {
             assert!(meta.order().count() <= 18);

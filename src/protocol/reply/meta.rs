@@ -1,9 +1,9 @@
 //! Replies to meta commands: a code, then what the flags asked for, in the client's order.
 
-use super::super::base64;
-use super::super::key::Key;
-use super::super::meta::Meta;
 use super::{Sink, put_u64};
+use crate::protocol::base64;
+use crate::protocol::key::Key;
+use crate::protocol::meta::Meta;
 
 /// What the replies may tell of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ fn put_number(out: &mut impl Sink, letter: u8, number: u64) {
 
 fn put_opaque(out: &mut impl Sink, meta: &Meta<'_>) {
     out.put(b" ");
-    out.put(meta.opaque);
+    out.put(meta.opaque());
 }
 
 fn put_key(out: &mut impl Sink, key: Key<'_>, is_binary: bool) {
@@ -207,9 +207,9 @@ pub fn put_description(out: &mut impl Sink, item: &Description<'_>, now: u32) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::text_parser;
-    use super::super::super::{Request, Step};
     use super::*;
+    use crate::protocol::testing::text_parser;
+    use crate::protocol::{Request, Step};
 
     fn meta(line: &str) -> Meta<'_> {
         match text_parser().next(line.as_bytes()) {

@@ -4,13 +4,13 @@
 //! so `stats s` is `stats settings`. The order of the comparisons is therefore part of the
 //! protocol.
 
-use super::super::admin::{
+use super::tokens::Tokens;
+use crate::protocol::admin::{
     Admin, Automove, Checked, CrawlTarget, Crawler, Detail, Lru, Stats, WatchStreams,
 };
-use super::super::number;
-use super::super::parser::{Step, reject};
-use super::super::reply::line;
-use super::tokens::Tokens;
+use crate::protocol::number;
+use crate::protocol::parser::{Step, reject};
+use crate::protocol::reply::line;
 
 /// Classes are numbered 1..=63.
 const CLASSES_MAX: u32 = 64;
@@ -267,9 +267,9 @@ fn abbreviates(word: &[u8], name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::text_parser;
-    use super::super::super::{Refusal, Request};
     use super::*;
+    use crate::protocol::testing::text_parser;
+    use crate::protocol::{Refusal, Request};
 
     fn parse(line: &str) -> Result<Admin<'_>, &'static [u8]> {
         match text_parser().next(line.as_bytes()) {

@@ -5,12 +5,12 @@
 //! every reply not yet sent, those of earlier requests included.) Only a line longer than the
 //! receive buffer is handed out in pieces; there the keys before the bad one are answered.
 
-use super::super::key::{KEY_BYTES_MAX, Keys};
-use super::super::number;
-use super::super::parser::{Parser, Place, Step, reject};
-use super::super::reply::line;
-use super::super::request::{Get, Request};
 use super::scan;
+use crate::protocol::key::{KEY_BYTES_MAX, Keys};
+use crate::protocol::number;
+use crate::protocol::parser::{Parser, Place, Step, reject};
+use crate::protocol::reply::line;
+use crate::protocol::request::{Get, Request};
 
 /// The words behind `get` or `gets`, at least one.
 pub(super) fn keys<'a>(arguments: &'a [u8], with_cas: bool, consumed: usize) -> Step<'a> {

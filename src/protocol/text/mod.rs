@@ -1,9 +1,10 @@
 //! The text protocol: one line a request, and a data block behind some.
 //!
-//! Two commands are most of all traffic, `get` of one key and `set`. They are parsed in one pass
-//! without looking for the line's end first ([`Parser::text`], [`store::short`]); whatever is
-//! unusual about them sends them to the general way, which finds the line, then the command,
-//! then the words. Both ways end in the same steps, which a test compares.
+//! A few commands in their plainest form are most of all traffic: `get` of one key, `set`, and
+//! their like. They are parsed in one pass without looking for the line's end first
+//! ([`Parser::text`]); whatever is unusual about them sends them to the general way, which finds
+//! the line, then the command, then the words. Both ways end in the same steps, which a test
+//! compares.
 
 pub(super) mod admin;
 pub(super) mod get;
@@ -16,7 +17,7 @@ use super::admin::Admin;
 use super::key::{Key, Keys};
 use super::parser::{Parser, Place, Step, reject};
 use super::reply::{Refusal, line};
-use super::request::{Get, Request, StoreMode};
+use super::request::{Delete, Get, Request, StoreMode};
 use tokens::Tokens;
 
 /// A line shorter than this, its end included, is no command.
@@ -24,9 +25,17 @@ const LINE_BYTES_MIN: usize = 4;
 /// Spaces tolerated before the `get` of a line that is not yet whole.
 const SPACES_BEFORE_GET_MAX: usize = 100;
 
-const GET: u32 = u32::from_le_bytes(*b"get ");
-const SET: u32 = u32::from_le_bytes(*b"set ");
-const ADD: u32 = u32::from_le_bytes(*b"add ");
+/// The first four bytes of the commands that have a short way.
+mod head {
+    pub(super) const GET: u32 = u32::from_le_bytes(*b"get ");
+    pub(super) const GETS: u32 = u32::from_le_bytes(*b"gets");
+    pub(super) const SET: u32 = u32::from_le_bytes(*b"set ");
+    pub(super) const ADD: u32 = u32::from_le_bytes(*b"add ");
+    pub(super) const CAS: u32 = u32::from_le_bytes(*b"cas ");
+    pub(super) const DELETE: u32 = u32::from_le_bytes(*b"dele");
+    pub(super) const INCR: u32 = u32::from_le_bytes(*b"incr");
+    pub(super) const DECR: u32 = u32::from_le_bytes(*b"decr");
+}
 
 impl Parser {
     /// The step at the start of a text request.
@@ -34,11 +43,38 @@ impl Parser {
     pub(super) fn text<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         let Some(head) = input.first_chunk::<4>() else { return self.line(input) };
         match u32::from_le_bytes(*head) {
-            GET => get_one(input).unwrap_or_else(|| self.line(input)),
-            SET => store::short(self, input, StoreMode::Set),
-            ADD => store::short(self, input, StoreMode::Add),
-            _ => self.line(input),
+            head::GET => {
+                if let Some((key, consumed)) = only_key(input, "get ".len()) {
+                    return get_one(key, false, consumed);
+                }
+            }
+            head::SET => return store::short(self, input, Some(StoreMode::Set)),
+            head::GETS if input.get(4) == Some(&b' ') => {
+                if let Some((key, consumed)) = only_key(input, "gets ".len()) {
+                    return get_one(key, true, consumed);
+                }
+            }
+            head::ADD => return store::short(self, input, Some(StoreMode::Add)),
+            head::CAS => return store::short(self, input, None),
+            head::DELETE if input.starts_with(b"delete ") => {
+                if let Some((key, consumed)) = only_key(input, "delete ".len()) {
+                    // The last word decides, even where it is the key.
+                    let noreply = key.bytes() == b"noreply";
+                    let request = Request::Delete(Delete { key, noreply });
+                    return Step::Request { request, consumed };
+                }
+            }
+            head::INCR | head::DECR => {
+                if let Some(step) = mutate::short_arithmetic(input) {
+                    return step;
+                }
+            }
+            _ => {}
         }
+        if head[0] == b'm' && head[2] == b' ' {
+            return self.meta_line(input);
+        }
+        self.line(input)
     }
 
     /// The general way: the whole line first, then the command.
@@ -76,10 +112,7 @@ impl Parser {
             b"version" => admin_request(Admin::Version, consumed),
             b"stats" => admin_request(Admin::Stats(admin::stats(&Tokens::new(line))), consumed),
             b"watch" => admin_request(Admin::Watch(admin::watch(&Tokens::new(line))), consumed),
-            [b'm', _] => match self.meta(input, line, consumed) {
-                Some(step) => step,
-                None => admin::other(&Tokens::new(line), consumed),
-            },
+            [b'm', b'n' | b'g' | b's' | b'd' | b'a' | b'e'] => self.meta(input, line, consumed),
             _ => admin::other(&Tokens::new(line), consumed),
         }
     }
@@ -122,22 +155,39 @@ impl Parser {
     }
 }
 
-/// `get <key>\r\n`, the most frequent request of all; anything else about it is for the general
-/// way.
-#[inline]
-fn get_one<'a>(input: &'a [u8]) -> Option<Step<'a>> {
-    let start = b"get ".len();
+/// A key that is followed by nothing but the line's end, and the bytes up to there.
+#[inline(always)]
+fn only_key(input: &[u8], start: usize) -> Option<(Key<'_>, usize)> {
     let end = scan::blank_or_control(input, start);
-    if input.get(end..end + 2)? != b"\r\n" {
+    let line_end = input.get(end..)?.first_chunk::<2>()?;
+    (line_end == b"\r\n").then_some((Key::new(&input[start..end])?, end + 2))
+}
+
+#[inline(always)]
+fn get_one(key: Key<'_>, with_cas: bool, consumed: usize) -> Step<'_> {
+    let get = Get { keys: Keys::one(key), with_cas, touch: None, is_last: true };
+    Step::Request { request: Request::Get(get), consumed }
+}
+
+/// One space and one to `digits_max` digits from `at` on: the number and where it ends. At most
+/// 19 digits fit the number.
+#[inline(always)]
+pub(super) fn spaced_digits(input: &[u8], at: usize, digits_max: usize) -> Option<(u64, usize)> {
+    let (space, digits) = input.get(at..)?.split_first()?;
+    if *space != b' ' {
         return None;
     }
-    let get = Get {
-        keys: Keys::one(Key::new(&input[start..end])?),
-        with_cas: false,
-        touch: None,
-        is_last: true,
-    };
-    Some(Step::Request { request: Request::Get(get), consumed: end + 2 })
+    if let Some(word) = digits.first_chunk::<8>()
+        && let Some((value, length)) = scan::digits(u64::from_le_bytes(*word))
+    {
+        return Some((value, at + 1 + length));
+    }
+    let length = digits.iter().position(|byte| !byte.is_ascii_digit())?;
+    if length == 0 || length > digits_max {
+        return None;
+    }
+    let value = digits[..length].iter().fold(0, |sum, byte| sum * 10 + u64::from(byte - b'0'));
+    Some((value, at + 1 + length))
 }
 
 pub(super) fn admin_request(admin: Admin<'_>, consumed: usize) -> Step<'_> {

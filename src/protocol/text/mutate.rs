@@ -3,15 +3,23 @@
 //! Too few words are answered even under noreply, as the reference notices them before it looks
 //! for that word. Words too many are ignored: old clients send `delete <key> 0`.
 
-use super::super::key::Key;
-use super::super::number;
-use super::super::parser::{Step, reject};
-use super::super::reply::line;
-use super::super::request::{Arithmetic, Delete, Request, Touch};
 use super::tokens::Tokens;
+use super::{scan, spaced_digits};
+use crate::protocol::key::Key;
+use crate::protocol::number;
+use crate::protocol::parser::{Step, reject};
+use crate::protocol::reply::line;
+use crate::protocol::request::{Arithmetic, Delete, Request, Touch};
 
-/// `delete <key>`.
+/// Words of the longest `delete` that any client was ever told to send: `delete <key> 0 noreply`.
+const DELETE_WORDS_MAX: usize = 4;
+
+/// `delete <key>`. A line with more words is an error, as in memcached 1.6.18 and as
+/// libmemcached's conformance test wants it; 1.6.45 ignores them.
 pub(super) fn delete<'a>(tokens: &Tokens<'a>, consumed: usize) -> Step<'a> {
+    if tokens.len() > DELETE_WORDS_MAX {
+        return reject(line::ERROR, tokens.noreply(), consumed);
+    }
     one_key(tokens, 2, consumed, |key, noreply| Ok(Request::Delete(Delete { key, noreply })))
 }
 
@@ -29,6 +37,25 @@ pub(super) fn arithmetic<'a>(tokens: &Tokens<'a>, decrement: bool, consumed: usi
         let delta = tokens.get(2).and_then(number::u64_token).ok_or(line::INVALID_DELTA)?;
         Ok(Request::Arithmetic(Arithmetic { key, decrement, delta, noreply }))
     })
+}
+
+/// `incr <key> <delta>\r\n`, `decr ...` in their plainest form.
+#[inline]
+pub(super) fn short_arithmetic(input: &[u8]) -> Option<Step<'_>> {
+    const DIGITS_MAX: usize = 19;
+    let start = "incr ".len();
+    if *input.get(start - 1)? != b' ' {
+        return None;
+    }
+    let end = scan::blank_or_control(input, start);
+    let key = Key::new(&input[start..end])?;
+    let (delta, end) = spaced_digits(input, end, DIGITS_MAX)?;
+    if input.get(end..)?.first_chunk::<2>()? != b"\r\n" {
+        return None;
+    }
+    let decrement = input[0] == b'd';
+    let request = Request::Arithmetic(Arithmetic { key, decrement, delta, noreply: false });
+    Some(Step::Request { request, consumed: end + 2 })
 }
 
 fn one_key<'a>(

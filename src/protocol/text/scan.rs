@@ -21,25 +21,49 @@ pub(crate) fn space(input: &[u8], from: usize) -> usize {
     find(input, from, |word| zero_bytes(word ^ (ONES * 0x20)), |byte| byte == b' ')
 }
 
+/// The number that the first bytes of a word write in decimal, and how many bytes it takes: one to
+/// seven, or `None`. The digits are added up in pairs, then fours, then all at once.
+#[inline(always)]
+pub(crate) fn digits(word: u64) -> Option<(u64, usize)> {
+    let values = word ^ (ONES * u64::from(b'0'));
+    // A byte above 9 has a bit in its upper half, or gets one from adding 6. A carry out of such a
+    // byte only reaches bytes behind it.
+    let others = (values.wrapping_add(ONES * 0x06) | values) & (ONES * 0xf0);
+    let length = (others.trailing_zeros() / 8) as usize;
+    if length == 0 || length == 8 {
+        return None;
+    }
+    if length == 1 {
+        // Flags and expiry times are 0 more often than not.
+        return Some((values & 0xff, 1));
+    }
+    let values = values << (64 - 8 * length);
+    let pairs = (values.wrapping_mul(10) + (values >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    let value = (fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff;
+    Some((value, length))
+}
+
 /// `word_hits` marks the high bit of hit bytes; only its lowest mark need be exact, since the
 /// subtractions above borrow upwards.
-#[inline]
+#[inline(always)]
 fn find(
     input: &[u8],
     from: usize,
     word_hits: impl Fn(u64) -> u64,
     byte_hits: impl Fn(u8) -> bool,
 ) -> usize {
+    let Some(rest) = input.get(from..) else { return input.len() };
+    let (words, tail) = rest.as_chunks::<8>();
     let mut at = from;
-    while let Some(word) = input.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+    for word in words {
         let hits = word_hits(u64::from_le_bytes(*word));
         if hits != 0 {
             return at + (hits.trailing_zeros() / 8) as usize;
         }
         at += 8;
     }
-    let left = input.len().saturating_sub(at);
-    if left == 0 {
+    if tail.is_empty() {
         return input.len();
     }
     let Some(word) = input.last_chunk::<8>() else {
@@ -47,7 +71,7 @@ fn find(
     };
     // Shift out the bytes already seen. What is shifted in is zero, which may count as a hit: then
     // the position computed is past the end, and the minimum below makes it "not found".
-    let hits = word_hits(u64::from_le_bytes(*word) >> (8 * (8 - left)));
+    let hits = word_hits(u64::from_le_bytes(*word) >> (8 * (8 - tail.len())));
     input.len().min(at + (hits.trailing_zeros() / 8) as usize)
 }
 
@@ -75,6 +99,24 @@ mod tests {
                     assert_eq!(blank_or_control(&input, from), slow(|byte| byte <= 0x20));
                     assert_eq!(space(&input, from), slow(|byte| byte == 0x20));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn digits_of_a_word() {
+        let digits = |text: &[u8; 8]| digits(u64::from_le_bytes(*text));
+        assert_eq!(digits(b"0 rest of"[..8].try_into().expect("eight")), Some((0, 1)));
+        assert_eq!(digits(b"1234567\r"), Some((1_234_567, 7)));
+        assert_eq!(digits(b"9999999 "), Some((9_999_999, 7)));
+        assert_eq!(digits(b"12345678"), None);
+        assert_eq!(digits(b" 1234567"), None);
+        for first in 0..=255u8 {
+            for second in 0..=255u8 {
+                let text = [b'4', first, second, b'5', 0xff, b'1', b'2', 0];
+                let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                let value = std::str::from_utf8(&text[..length]).expect("digits").parse();
+                assert_eq!(digits(&text), Some((value.expect("a number"), length)));
             }
         }
     }

@@ -4,21 +4,21 @@
 //! for commands, so it is the reference's: a length that is no number leaves the block
 //! standing, because nobody knows how long it is; every later error swallows it.
 
-use super::super::key::Key;
-use super::super::number;
-use super::super::parser::{Framing, Parser, Step, reject};
-use super::super::reply::line;
-use super::super::request::{Request, Store, StoreMode};
-use super::scan;
 use super::tokens::Tokens;
+use super::{scan, spaced_digits};
+use crate::protocol::key::Key;
+use crate::protocol::number;
+use crate::protocol::parser::{Framing, Parser, Step, reject};
+use crate::protocol::reply::line;
+use crate::protocol::request::{Request, Store, StoreMode};
 
 /// Bytes of the line end behind a value.
 pub(crate) const TAIL_BYTES: usize = 2;
 
 /// A store with single spaces and plain digits in the first bytes of `input`, its command name
-/// being three letters; everything else goes the general way.
-#[inline]
-pub(super) fn short<'a>(parser: &mut Parser, input: &'a [u8], mode: StoreMode) -> Step<'a> {
+/// being three letters; everything else goes the general way. `mode` is `None` for `cas`.
+#[inline(always)]
+pub(super) fn short<'a>(parser: &mut Parser, input: &'a [u8], mode: Option<StoreMode>) -> Step<'a> {
     match short_header(input, mode) {
         Some((store, header_bytes, value_bytes)) => {
             classic(parser, input, store, header_bytes, value_bytes)
@@ -27,48 +27,35 @@ pub(super) fn short<'a>(parser: &mut Parser, input: &'a [u8], mode: StoreMode) -
     }
 }
 
-#[inline]
-fn short_header(input: &[u8], mode: StoreMode) -> Option<(Store<'_>, usize, usize)> {
-    let start = b"set ".len();
+#[inline(always)]
+fn short_header(input: &[u8], mode: Option<StoreMode>) -> Option<(Store<'_>, usize, usize)> {
+    // Numbers of so many digits fit their types, and a data block of nine digits is legal, so that
+    // no range needs checking.
+    const U64_DIGITS_MAX: usize = 19;
+    const I64_DIGITS_MAX: usize = 18;
+    const BLOCK_DIGITS_MAX: usize = 9;
+    let start = "set ".len();
     let end = scan::blank_or_control(input, start);
     let key = Key::new(&input[start..end])?;
-    let mut at = end;
-    let flags = spaced_digits(input, &mut at)? as u32;
-    let exptime = spaced_digits(input, &mut at)? as i64;
-    let value_bytes = usize::try_from(spaced_digits(input, &mut at)?).ok()?;
-    let rest = input.get(at..)?;
+    let (flags, end) = spaced_digits(input, end, U64_DIGITS_MAX)?;
+    let (exptime, end) = spaced_digits(input, end, I64_DIGITS_MAX)?;
+    let (value_bytes, end) = spaced_digits(input, end, BLOCK_DIGITS_MAX)?;
+    let (mode, end) = match mode {
+        Some(mode) => (mode, end),
+        None => {
+            let (cas, end) = spaced_digits(input, end, U64_DIGITS_MAX)?;
+            (StoreMode::Cas(cas), end)
+        }
+    };
+    let rest = input.get(end..)?;
     let (noreply, end_bytes) = match rest.first_chunk::<2>()? {
         b"\r\n" => (false, 2),
-        [b'\n', _] => (false, 1),
-        _ if rest.starts_with(b" noreply\r\n") => (true, b" noreply\r\n".len()),
+        b" n" if rest.starts_with(b" noreply\r\n") => (true, " noreply\r\n".len()),
         _ => return None,
     };
+    let (flags, exptime) = (flags as u32, exptime as i64);
     let store = Store { key, mode, flags, exptime, value: &[], noreply };
-    Some((store, at + end_bytes, value_bytes))
-}
-
-/// One space and one to nine digits: less than 2^31 - 2, so no range needs checking.
-#[inline]
-fn spaced_digits(input: &[u8], at: &mut usize) -> Option<u64> {
-    if *input.get(*at)? != b' ' {
-        return None;
-    }
-    let start = *at + 1;
-    let mut end = start;
-    let mut value = 0;
-    loop {
-        let digit = input.get(end)?.wrapping_sub(b'0');
-        if digit > 9 {
-            break;
-        }
-        value = value * 10 + u64::from(digit);
-        end += 1;
-        if end - start > 9 {
-            return None;
-        }
-    }
-    *at = end;
-    (end > start).then_some(value)
+    Some((store, end + end_bytes, value_bytes as usize))
 }
 
 /// Any store. `mode` is `None` for `cas`, whose mode is in the line.
@@ -105,7 +92,7 @@ fn arguments<'a>(tokens: &Tokens<'a>, mode: Option<StoreMode>) -> Option<Store<'
     Some(Store { key, mode, flags, exptime, value: &[], noreply: tokens.noreply() })
 }
 
-#[inline]
+#[inline(always)]
 fn classic<'a>(
     parser: &mut Parser,
     input: &'a [u8],
@@ -119,7 +106,7 @@ fn classic<'a>(
 }
 
 /// The step for a header that is right, by how much of its data block is there.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_data<'a>(
     parser: &mut Parser,
     input: &'a [u8],

@@ -1,7 +1,7 @@
 //! The text protocol's behaviour, case by case, as the reference has it.
 
-use super::super::testing::{Random, run, text, text_parser};
-use super::super::{Binding, Gate, Limits, Parser, Step};
+use crate::protocol::testing::{Random, run, text, text_parser};
+use crate::protocol::{Binding, Gate, Limits, Parser, Step};
 
 const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
 
@@ -303,12 +303,33 @@ fn steps_do_not_depend_on_how_bytes_were_split() {
 
 #[test]
 fn the_short_way_and_the_general_way_agree() {
+    const SHORT: &[&[u8]] =
+        &[b"get", b"gets", b"set", b"add", b"cas", b"delete", b"incr", b"decr", b"incr_", b"getsx"];
     let mut random = Random(7);
-    let words: &[&[u8]] =
-        &[b"k", b"kk\tkk", b"0", b"1", b"3", b"10", b"+3", b"-1", b"1234567890", b"x", b"noreply"];
+    let words: &[&[u8]] = &[
+        b"k",
+        b"kk\tkk",
+        b"0",
+        b"1",
+        b"3",
+        b"3",
+        b"3",
+        b"10",
+        b"+3",
+        b"-1",
+        b"x",
+        b"noreply",
+        b"1234567",
+        b"12345678",
+        b"4294967297",
+        b"123456789012345678",
+        b"1234567890123456789",
+        b"12345678901234567890",
+        b"0000000000000000000003",
+    ];
     let separators: &[&[u8]] = &[b" ", b" ", b" ", b" ", b" ", b"  ", b"\t"];
     for _ in 0..20_000 {
-        let mut line = random.pick(&[&b"get"[..], b"set", b"add"]).to_vec();
+        let mut line = random.pick(SHORT).to_vec();
         for _ in 0..random.below(7) {
             line.extend_from_slice(random.pick(separators));
             line.extend_from_slice(random.pick(words));

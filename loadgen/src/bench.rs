@@ -1,0 +1,96 @@
+//! One measurement: fill, run, and read the CPU time of the servers around it. Every experiment is
+//! made of these.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::{Crew, Observer, Outcome, Phase, RunError, Start};
+use crate::measure::cpu::{CpuTime, listener};
+use crate::net::target::Target;
+use crate::plan::{Plan, Server};
+use crate::report::summary::Summary;
+
+/// Threads that measure.
+#[derive(Default)]
+pub struct Bench {
+    crew: Crew,
+}
+
+/// What filling the servers gave.
+#[derive(Clone, Copy, Debug)]
+pub struct Preloaded {
+    /// Keys that were set.
+    pub keys: u64,
+    /// Keys that could not be set.
+    pub errors: u64,
+    /// How long it took.
+    pub duration: Duration,
+    /// The share of some keys, looked up afterwards, that were there.
+    pub kept: f64,
+}
+
+/// A run and its numbers.
+pub struct Measured {
+    /// The numbers.
+    pub summary: Summary,
+    /// Everything they were made of.
+    pub outcome: Outcome,
+}
+
+impl Bench {
+    /// Sets every key once and looks some of them up.
+    pub fn preload(&mut self, plan: &Arc<Plan>) -> Result<Preloaded, RunError> {
+        let filled = self.crew.run_quietly(plan, Phase::Preload)?;
+        let probed = self.crew.run_quietly(plan, Phase::Probe)?;
+        let (hits, misses) = probed.tally.hits_and_misses();
+        Ok(Preloaded {
+            keys: filled.tally.keys(),
+            errors: filled.tally.errors_total(),
+            duration: filled.duration,
+            kept: hits as f64 / (hits + misses).max(1) as f64,
+        })
+    }
+
+    /// Measures once, beginning at once.
+    pub fn measure(
+        &mut self,
+        plan: &Arc<Plan>,
+        pids: &[u32],
+        observer: &mut dyn Observer,
+    ) -> Result<Measured, RunError> {
+        self.measure_from(plan, pids, Start::Now, observer)
+    }
+
+    /// Measures once, beginning when `start` says.
+    pub fn measure_from(
+        &mut self,
+        plan: &Arc<Plan>,
+        pids: &[u32],
+        start: Start,
+        observer: &mut dyn Observer,
+    ) -> Result<Measured, RunError> {
+        let before = cpu_of(pids);
+        let outcome = self.crew.run(plan, Phase::Measure, start, observer)?;
+        let server = cpu_of(pids).zip(before).map(|(after, before)| after.since(before));
+        let summary = Summary::new(plan, &outcome, server);
+        Ok(Measured { summary, outcome })
+    }
+}
+
+/// CPU time of all of these processes together; `None` if one of them can't be read.
+fn cpu_of(pids: &[u32]) -> Option<CpuTime> {
+    let mut sum = None;
+    for pid in pids {
+        let time = CpuTime::of_process(*pid).ok()?;
+        sum.get_or_insert_with(CpuTime::default).add(time);
+    }
+    sum
+}
+
+/// The process of a server on this host, if it can be found.
+pub fn process_of(server: &Server) -> Option<u32> {
+    match &server.target {
+        Target::Inet(address) if address.ip().is_loopback() => listener(address.port()),
+        _ => None,
+    }
+}

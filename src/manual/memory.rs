@@ -1,0 +1,47 @@
+//! Memory: items, slab classes, the index, eviction, the budget.
+//!
+//! `-m` bounds the cache as a whole: slab pages and index together. memcached counts slab pages
+//! only. What the server needs beside it, rings, buffers and connections, is a second sum that is
+//! printed at start ([`Budget`](crate::config::Budget)); resident memory stays under the two.
+//!
+//! # An item
+//!
+//! ```text
+//!  0        4        8         12            16        20   22      24       25      26
+//!  | prev   | next   | exptime | time, marks | cas lo  | hi | bytes | nkey | flags | key, value
+//! ```
+//!
+//! 26 bytes without padding, against memcached's 48 and 8 for the CAS id. `prev` and `next` are the
+//! LRU's links, in units of 8 bytes from the start of the shard's arena. Client flags take 4 bytes
+//! only if they aren't 0. The value's line end isn't stored. A key of 14 and a value of 64 bytes
+//! take 104.
+//!
+//! Items larger than the largest chunk (512 KB) are chains of chunks. They are sent from where they
+//! lie, and received into where they will lie.
+//!
+//! # Slab classes
+//!
+//! Chunk sizes start at 16 + `-n` bytes and grow by `-f`, rounded up to 8; `-vv` lists them. Pages
+//! of 1 MB are given to classes as they are needed. When none is left, a class evicts from its own
+//! tail, and pages move from the class whose tail is clearly older, a few chunks with each store,
+//! so that no class starves and no request waits for a whole page.
+//!
+//! # The index
+//!
+//! Buckets of one cache line hold 12 items each: a tag of 8 bits and a location of 32. A lookup
+//! reads the bucket and, for a matching tag, the item: two cache misses, both of which a group
+//! prefetches. The table grows by linear hashing: one bucket is split with each new item while it
+//! grows, so there is no moment in which all waits, and no second table.
+//!
+//! # Expiry and eviction
+//!
+//! An expired item is found when it is asked for, when it comes to a list's tail, or by the
+//! crawler, which the control plane paces. Each class has HOT, WARM, COLD and TEMP lists as in
+//! memcached's segmented LRU. A hit sets a bit in the item and moves nothing; items are moved when
+//! they get to a tail.
+//!
+//! # CAS ids
+//!
+//! 48 bits in the header, counted by each shard in steps of the number of shards: unique over all
+//! cores, never 0. An id that a client sets itself (meta `E`) may have 64; such items carry it in 8
+//! bytes more.

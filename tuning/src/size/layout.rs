@@ -1,0 +1,222 @@
+//! The server's memory as arithmetic: header, slab class, page, index.
+//!
+//! An item is a header, four bytes of client flags unless they are zero, key and value. It lies
+//! in the smallest chunk that holds it; chunks of one size fill pages of 1 MB. Beside the pages
+//! stands the index, cache lines of twelve places each, and `-m` bounds both together. Each
+//! thread's shard has pages and an index of its own, and gets its keys by chance: what is reckoned
+//! here is a shard that drew somewhat more than its share, for the fullest one evicts first.
+//!
+//! The table of classes is the server's own; the rest follows its essays on item and index.
+
+use std::collections::BTreeMap;
+
+use ringcached::config::limits::{
+    HASH_POWER_DEFAULT, SLAB_CHUNK_BYTES_MAX_DEFAULT as CHUNK_BYTES_MAX,
+    SLAB_PAGE_BYTES as PAGE_BYTES,
+};
+use ringcached::shard::ClassTable;
+
+use super::sizes::Sizes;
+
+const ITEM_HEADER_BYTES: usize = 26;
+const CLIENT_FLAGS_BYTES: usize = 4;
+/// A value from this size on has its length in a further field.
+const LARGE_VALUE_BYTES: f64 = 65536.0;
+const LARGE_BYTES: f64 = 8.0;
+
+const BUCKET_BYTES: f64 = 64.0;
+/// Items that a bucket holds on average when the index starts to double.
+const BUCKET_LOAD_MAX: f64 = 9.6;
+/// Buckets that share a line for what overflows.
+const GROUP_BUCKETS: f64 = 32.0;
+/// Beyond its first 2 MB a table grows by as much.
+const TABLE_STEP_BYTES: f64 = 2097152.0;
+
+/// The flags that shape memory.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shape {
+    /// `-n`, in bytes.
+    pub chunk_bytes_min: usize,
+    /// `-f`, above 1.
+    pub growth_factor: f64,
+    /// `-t`, at least 1.
+    pub threads: usize,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { chunk_bytes_min: 48, growth_factor: 1.25, threads: 1 }
+    }
+}
+
+/// What a data set takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Footprint {
+    /// Items, as given.
+    pub items: f64,
+    /// Bytes of keys and values.
+    pub payload_bytes: f64,
+    /// Bytes of headers and client flags.
+    pub header_bytes: f64,
+    /// Bytes lost between items and the ends of their chunks.
+    pub rounding_bytes: f64,
+    /// Bytes lost at the ends of pages and in pages not yet full.
+    pub page_bytes: f64,
+    /// Bytes of the index.
+    pub index_bytes: f64,
+}
+
+impl Footprint {
+    /// All of it: what `-m` must allow.
+    #[must_use]
+    pub fn total_bytes(&self) -> f64 {
+        self.payload_bytes + self.overhead_bytes()
+    }
+
+    /// All but keys and values.
+    #[must_use]
+    pub fn overhead_bytes(&self) -> f64 {
+        self.header_bytes + self.rounding_bytes + self.page_bytes + self.index_bytes
+    }
+}
+
+/// The table of classes that a shape makes.
+#[must_use]
+pub fn classes(shape: &Shape) -> ClassTable {
+    ClassTable::new(shape.chunk_bytes_min, shape.growth_factor, CHUNK_BYTES_MAX)
+}
+
+/// What `items` items whose key and value together are spread like `payload` take.
+///
+/// `flagged` is the share of items with client flags other than zero.
+#[must_use]
+pub fn footprint(items: f64, payload: &Sizes, flagged: f64, shape: &Shape) -> Footprint {
+    let threads = shape.threads as f64;
+    let in_shard = fullest_shard(items, threads);
+    let classes = classes(shape);
+    let header = ITEM_HEADER_BYTES as f64;
+    let mut chunks: BTreeMap<usize, f64> = BTreeMap::new();
+    let mut header_bytes = 0.0;
+    for (bytes, share) in payload.iter() {
+        let large = if bytes < LARGE_VALUE_BYTES { 0.0 } else { LARGE_BYTES };
+        for (extra, part) in [(0, 1.0 - flagged), (CLIENT_FLAGS_BYTES, flagged)] {
+            if part > 0.0 {
+                let beside = header + large + extra as f64;
+                let count = in_shard * share * part;
+                header_bytes += beside * count * threads;
+                place(beside + bytes, count, &classes, &mut chunks);
+            }
+        }
+    }
+    let payload_bytes = in_shard * threads * payload.mean();
+    let chunk_bytes: f64 = chunks.iter().map(|(&size, count)| size as f64 * count).sum();
+    let pages: f64 = chunks.iter().map(|(&size, &count)| pages(size, count)).sum();
+    // What chance adds to one shard is told with the pages: the payload stays the operator's.
+    let chance = 1.0 - items / (in_shard * threads);
+    let page_bytes = (pages * PAGE_BYTES as f64 - chunk_bytes) * threads;
+    Footprint {
+        items,
+        payload_bytes: payload_bytes * (1.0 - chance),
+        header_bytes: header_bytes * (1.0 - chance),
+        rounding_bytes: (chunk_bytes * threads - payload_bytes - header_bytes) * (1.0 - chance),
+        page_bytes: page_bytes + chunk_bytes * threads * chance,
+        index_bytes: index_bytes(in_shard, shape.threads) * threads,
+    }
+}
+
+/// Items of a shard that drew two standard deviations more than its share.
+fn fullest_shard(items: f64, threads: f64) -> f64 {
+    let mean = items / threads;
+    mean + 2.0 * (mean * (1.0 - 1.0 / threads)).sqrt()
+}
+
+/// Counts the chunks of `count` items: one each, or a chain of the largest for those above it.
+fn place(item_bytes: f64, count: f64, classes: &ClassTable, chunks: &mut BTreeMap<usize, f64>) {
+    let whole = (item_bytes / CHUNK_BYTES_MAX as f64).floor();
+    let rest = (item_bytes - whole * CHUNK_BYTES_MAX as f64).ceil() as usize;
+    if whole > 0.0 {
+        *chunks.entry(CHUNK_BYTES_MAX).or_default() += whole * count;
+    }
+    if rest > 0 || whole == 0.0 {
+        let chunk = classes.chunk_bytes(classes.class_for(rest));
+        *chunks.entry(chunk).or_default() += count;
+    }
+}
+
+/// Pages of one class in one shard; the last one counts in full.
+fn pages(chunk_bytes: usize, count: f64) -> f64 {
+    (count / (PAGE_BYTES / chunk_bytes) as f64).ceil()
+}
+
+/// The index of one shard: buckets, and a line for each group of them.
+fn index_bytes(items: f64, threads: usize) -> f64 {
+    let first = f64::from(1 << HASH_POWER_DEFAULT) / 8.0 / threads.next_power_of_two() as f64;
+    let lines = buckets(items, first) * BUCKET_BYTES;
+    table_bytes(lines) + table_bytes(lines / GROUP_BUCKETS)
+}
+
+/// Doubled, a bucket for each store, whenever it is full.
+fn buckets(items: f64, first: f64) -> f64 {
+    let mut buckets = first;
+    loop {
+        let beyond = items - buckets * BUCKET_LOAD_MAX;
+        if beyond < buckets {
+            return buckets + beyond.max(0.0);
+        }
+        buckets *= 2.0;
+    }
+}
+
+fn table_bytes(need: f64) -> f64 {
+    if need < TABLE_STEP_BYTES { need } else { (need / TABLE_STEP_BYTES).ceil() * TABLE_STEP_BYTES }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(text: &str) -> Sizes {
+        text.parse().expect("a spread")
+    }
+
+    #[test]
+    fn parts_of_a_footprint_sum_to_pages_and_index() {
+        // 26 + 14 + 64 = 104 bytes are a class of their own: nothing is lost within a chunk.
+        let found = footprint(5e6, &payload("14").plus(&payload("64")), 0.0, &Shape::default());
+        assert!(found.rounding_bytes.abs() < 1e-3, "{}", found.rounding_bytes);
+        let pages = (5e6 / 10082.0_f64).ceil();
+        let sum = found.total_bytes() - found.index_bytes;
+        assert!((sum - pages * PAGE_BYTES as f64).abs() < 1.0, "{sum}");
+    }
+
+    #[test]
+    fn flags_and_threads_cost_what_they_cost() {
+        let one = footprint(1e6, &payload("78"), 0.0, &Shape::default());
+        let flagged = footprint(1e6, &payload("78"), 1.0, &Shape::default());
+        // Four bytes more than the class of 104 holds: each item is one class up.
+        assert_eq!(flagged.header_bytes - one.header_bytes, 4e6);
+        assert_eq!(flagged.rounding_bytes, 1e6 * (136.0 - 108.0));
+        let shape = Shape { threads: 8, ..Shape::default() };
+        let eight = footprint(10.0, &payload("78"), 0.0, &shape);
+        assert!(eight.total_bytes() > 8.0 * PAGE_BYTES as f64, "each shard has its own page");
+    }
+
+    #[test]
+    fn the_index_takes_between_five_and_eleven_bytes_an_item() {
+        let mut items = 2e5;
+        while items < 1e9 {
+            let each = buckets(items, 8192.0) * BUCKET_BYTES / items;
+            assert!((5.3..=12.1).contains(&each), "{each} at {items}");
+            items *= 1.01;
+        }
+        let doubling = buckets(8192.0 * 9.6 + 100.0, 8192.0);
+        assert!((doubling - 8292.0).abs() < 1e-6, "a bucket for each store: {doubling}");
+    }
+
+    #[test]
+    fn an_item_above_the_largest_chunk_is_a_chain() {
+        let found = footprint(100.0, &payload("1000000"), 0.0, &Shape::default());
+        assert!(found.rounding_bytes >= 0.0);
+        assert!(found.total_bytes() < 100.0 * 1.2e6, "{}", found.total_bytes());
+    }
+}

@@ -10,10 +10,11 @@ use std::ops::{Deref, Range};
 
 use arrayvec::ArrayVec;
 
-use super::execute::{Replies, Work};
+use super::execute::{Replies, Work, key_of};
 use crate::config::limits::GROUP_MAX;
 use crate::conn::ConnId;
 use crate::mesh::Job;
+use crate::protocol::key::KEY_BYTES_MAX;
 use crate::protocol::{Clock, Key, Request};
 use crate::shard::Shard;
 
@@ -56,6 +57,19 @@ impl<'a> Group<'a> {
     #[inline]
     pub(super) fn push(&mut self, operation: Operation<'a>) {
         self.operations.push(operation);
+    }
+
+    /// The key that an operation is about, as the cache knows it.
+    pub(super) fn key_of<'k>(
+        &'k self,
+        operation: &'k Operation<'a>,
+        scratch: &'k mut [u8; KEY_BYTES_MAX],
+    ) -> Key<'k> {
+        let kept = match operation.work {
+            Work::Request(index) => key_of(&self.requests[index], scratch),
+            _ => None,
+        };
+        kept.unwrap_or(operation.key)
     }
 
     /// Keeps a request for the operation that is pushed next, which names it by the work returned.

@@ -1,7 +1,7 @@
 //! The ring against real sockets.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,13 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let setup = Setup { submissions: 8, completions: 64, buffers: 4, buffer_bytes: 4096 };
+        let setup = Setup {
+            submissions: 8,
+            completions: 64,
+            buffers: 4,
+            buffer_bytes: 4096,
+            ..Setup::default()
+        };
         Self { ring: Ring::new(&setup).expect("this host has io_uring"), seen: Vec::new() }
     }
 
@@ -165,4 +171,22 @@ fn a_wake_up_ends_the_wait() {
         scope.spawn(|| event.write(1).expect("write"));
         assert_eq!(fixture.until(Op::Wake).result, 8);
     });
+}
+
+#[test]
+fn datagrams_come_whole_when_buffers_are_not_shared() {
+    let setup = Setup { buffers: 4, buffer_bytes: 4096, buffers_shared: false, ..Setup::default() };
+    let mut fixture =
+        Fixture { ring: Ring::new(&setup).expect("this host has io_uring"), seen: Vec::new() };
+    let receiver = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let sender = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    sender.connect(receiver.local_addr().expect("address")).expect("connect");
+    fixture.ring.receive(receiver.as_raw_fd(), Token::new(Op::Receive, 0, 0));
+    // Five and a half of them fill a buffer: a shared one would cut each sixth.
+    for _ in 0..24 {
+        sender.send(&[7; 744]).expect("send");
+        let completion = fixture.until(Op::Receive);
+        assert_eq!(completion.result, 744);
+        fixture.ring.recycle();
+    }
 }

@@ -15,7 +15,8 @@ use nix::sys::socket::{
     listen, setsockopt, socket, sockopt,
 };
 
-use crate::config::{Config, Failure, ListenAddress};
+use crate::config::{Config, CpuId, Failure, ListenAddress};
+use crate::os::sockets;
 
 /// All listening sockets of the process.
 pub struct Bound {
@@ -69,7 +70,8 @@ impl Bound {
             if core == 0 {
                 refuse_shared_port(wanted)?;
             }
-            let (socket, got) = bind_tcp(wanted, config.backlog).map_err(|error| {
+            let cpu = config.cpus[core];
+            let (socket, got) = bind_tcp(wanted, config.backlog, cpu).map_err(|error| {
                 Failure::os(format_args!("can't listen on {wanted}"), explain(error))
             })?;
             port = got.port();
@@ -113,9 +115,11 @@ fn new_socket(address: SocketAddr) -> nix::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn bind_tcp(address: SocketAddr, backlog: u32) -> nix::Result<(OwnedFd, SocketAddr)> {
+fn bind_tcp(address: SocketAddr, backlog: u32, cpu: CpuId) -> nix::Result<(OwnedFd, SocketAddr)> {
     let socket = new_socket(address)?;
     setsockopt(&socket, sockopt::ReusePort, &true)?;
+    // An older kernel spreads by the hash alone.
+    let _ = sockets::prefer_for_cpu(&socket, cpu);
     // Accepted sockets inherit these.
     setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
     setsockopt(&socket, sockopt::KeepAlive, &true)?;

@@ -50,6 +50,11 @@ impl Server {
         Self::start(&subject_binary(), &on_loopback(args))
     }
 
+    /// The same with variables in its environment.
+    pub(crate) fn ringcached_with(variables: &[(&str, &Path)], args: &[&str]) -> Self {
+        Self::start_with(&subject_binary(), variables, &on_loopback(args))
+    }
+
     /// Debian's memcached, or the one that `MEMCACHED_TEST_BINARY` names.
     pub(crate) fn memcached(args: &[&str]) -> Self {
         Self::start(&reference_binary(), &on_loopback(args))
@@ -57,11 +62,16 @@ impl Server {
 
     /// Starts `binary` on a free port and waits until it answers.
     pub(crate) fn start(binary: &Path, args: &[&str]) -> Self {
+        Self::start_with(binary, &[], args)
+    }
+
+    fn start_with(binary: &Path, variables: &[(&str, &Path)], args: &[&str]) -> Self {
         let port = free_port();
         let log = super::scratch_path(&format!("{port}.log"));
         let mut command = command(binary, port);
         let output = fs::File::create(&log).expect("a log file can be made");
         command.args(args).stdin(Stdio::null());
+        command.envs(variables.iter().copied());
         command.stdout(output.try_clone().expect("a second handle")).stderr(output);
         let child = command.spawn().unwrap_or_else(|error| {
             panic!("{} does not start ({error}): run tests/setup.sh first", binary.display())

@@ -12,7 +12,7 @@ const GET_FLAGS: &[&str] =
     &["v", "v", "f", "c", "s", "k", "t", "h", "l", "q", "u", "O", "T", "N", "R"];
 const SET_FLAGS: &[&str] = &["F", "T", "C", "M", "I", "q", "O", "k", "c"];
 const DELETE_FLAGS: &[&str] = &["q", "T", "C", "I", "O", "k"];
-const COUNT_FLAGS: &[&str] = &["N", "J", "D", "T", "M", "q", "C", "t", "c", "v", "O", "k"];
+const COUNT_FLAGS: &[&str] = &["N", "J", "D", "M", "q", "C", "t", "c", "v", "O", "k"];
 
 /// Flags that came after 1.6.18, by command.
 const GET_FLAGS_TODAY: &[&str] = &["C", "E"];
@@ -164,14 +164,26 @@ fn flags(random: &mut Random, command: &mut Command, base64: bool, known: &[&str
     if newer.is_empty() && chosen.contains(&"N") && known.contains(&"J") {
         chosen.retain(|flag| *flag != "q");
     }
+    // memcached forgets that a key was in base64 when it makes the item anew by itself, and shows
+    // its bytes as they are, whatever they do to the line. ringcached does not.
+    if base64 {
+        chosen.retain(|flag| !matches!(*flag, "N" | "x" | "M"));
+    }
     let at = if chosen.is_empty() { 0 } else { random.below(chosen.len()) };
     if base64 {
         chosen.insert(at, "b");
     }
     let sets = known.contains(&"F");
+    // Which of two ids is the lower is told only between ids of one key: ringcached's cores count
+    // on their own. So what asks for it names ids below and above all.
+    let orders = sets && chosen.contains(&"I");
     for flag in chosen {
         command.push(" ").push(flag);
-        argument(random, command, flag, sets);
+        if orders && flag == "C" {
+            command.push(random.pick(&["1", "1125899906842624"]));
+        } else {
+            argument(random, command, flag, sets);
+        }
     }
 }
 

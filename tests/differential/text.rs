@@ -63,7 +63,8 @@ const STRANGE: &[&str] = &[
 #[rustfmt::skip]
 const STRANGE_TODAY: &[&str] = &[
     "\r\n", "\n", " \r\n", "a\r\n", " get x\r\n", "set\r\n", "set x\r\n", "set x 0\r\n",
-    "set x 0 0\r\n", "set x 0 0 \r\n", "cas x 0 0 4\r\nabcd\r\n", "delete\r\n", "touch\r\n", "touch x\r\n",
+    "set x 0 0\r\n", "set x 0 0 \r\n", "cas x 0 0 4\r\nabcd\r\n", "delete\r\n", "touch\r\n",
+    "touch x\r\n",
     "incr\r\n", "incr x\r\n", "decr x\r\n", "verbosity\r\n", "get\r\n", "gets\r\n", "gat\r\n",
     "gat 0\r\n", "gats 0\r\n", "get \r\n", "gets  \r\n", "delete x 10\r\n", "delete noreply\r\n",
     "touch x 0 1 2 3 4 5 6\r\n", "incr x +1\r\n", "touch x -2147483649\r\n", "set x 0 0 +2\r\n",

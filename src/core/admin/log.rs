@@ -16,6 +16,7 @@ use crate::core::shared::{Letter, Note};
 use crate::core::state::State;
 use crate::core::trace::{Event, Seen};
 use crate::protocol::admin::WatchStreams;
+use crate::protocol::key::KEY_BYTES_MAX;
 use crate::shard::{Miss, Stored};
 
 /// Lines that a core has written in this turn.
@@ -141,7 +142,9 @@ impl State {
         let events = self.replies.trace.take();
         for (index, event) in &events {
             let operation = &group[*index];
-            self.tell_event(operation.conn, operation.key.bytes(), event);
+            let mut scratch = [0; KEY_BYTES_MAX];
+            let key = group.key_of(operation, &mut scratch);
+            self.tell_event(operation.conn, key.bytes(), event);
         }
         self.replies.trace.give_back(events);
     }

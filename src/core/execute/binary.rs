@@ -5,6 +5,7 @@
 //! always sent.
 
 use super::Replies;
+use crate::core::trace::Event;
 use crate::protocol::binary::BinaryCommand;
 use crate::protocol::reply::{
     BinaryHeader, Sink, Status, put_binary, put_binary_error, put_binary_header, put_binary_status,
@@ -39,6 +40,10 @@ impl Command<'_, '_> {
             BinaryCommand::Store(store) => {
                 let options = options(self.request, self.clock);
                 let stored = shard.store(&self.item(store.key), &options, store.value);
+                if replies.trace.is_on() {
+                    let bytes = store.value.len();
+                    replies.trace.add(Event::stored(&options, stored, bytes, self.clock.now));
+                }
                 answer_store(self.request, stored, replies);
             }
             BinaryCommand::Delete { key } => self.delete(*key, shard, replies),
@@ -48,6 +53,8 @@ impl Command<'_, '_> {
                     vivify: initial.map(|(number, raw)| (number, self.exptime(raw))),
                     ..Arithmetic::new(!decrement, *delta)
                 };
+                let was = replies.trace.look(shard, &self.item(*key));
+                replies.trace.looked(was, shard);
                 self.answer_arithmetic(shard.arithmetic(&self.item(*key), &options), replies);
             }
             BinaryCommand::Version => self.succeed(0, VERSION, replies),
@@ -70,8 +77,10 @@ impl Command<'_, '_> {
     ) {
         let access = touch.map_or(Access::Get, |raw| Access::Touch(self.exptime(raw)));
         let Some(hit) = shard.get(&self.item(key), access) else {
+            replies.trace.missed(shard.last_miss(), true);
             return self.miss(with_key.then_some(key), replies);
         };
+        replies.trace.hit(&hit, true);
         let key = if with_key { key.bytes() } else { b"" };
         self.put_hit(hit.cas(), hit.client_flags(), key, hit.value_bytes(), replies);
         replies.value(hit);
@@ -98,14 +107,25 @@ impl Command<'_, '_> {
 
     fn touch(self, key: Key<'_>, raw: i64, shard: &mut Shard, replies: &mut Replies) {
         match shard.get(&self.item(key), Access::Touch(self.exptime(raw))) {
-            Some(hit) => self.put_hit(hit.cas(), hit.client_flags(), b"", 0, replies),
-            None => self.fail(Status::KeyNotFound, replies),
+            Some(hit) => {
+                replies.trace.hit(&hit, true);
+                self.put_hit(hit.cas(), hit.client_flags(), b"", 0, replies);
+            }
+            None => {
+                replies.trace.missed(shard.last_miss(), true);
+                self.fail(Status::KeyNotFound, replies);
+            }
         }
     }
 
     fn delete(self, key: Key<'_>, shard: &mut Shard, replies: &mut Replies) {
         let options = DeleteOptions { cas_compare: self.cas_compare(), ..DeleteOptions::default() };
-        match shard.delete_with(&self.item(key), &options) {
+        let was = replies.trace.look(shard, &self.item(key));
+        let deleted = shard.delete_with(&self.item(key), &options);
+        if deleted != Deleted::Exists {
+            replies.trace.deleted(was, "delete");
+        }
+        match deleted {
             Deleted::Deleted => self.succeed(0, b"", replies),
             Deleted::NotFound => self.fail(Status::KeyNotFound, replies),
             Deleted::Exists => self.fail(Status::KeyExists, replies),

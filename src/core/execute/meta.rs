@@ -7,6 +7,7 @@
 //! A key in base64 is decoded here once more (the first time was to hash it), into the stack.
 
 use super::Replies;
+use crate::core::trace::Event;
 use crate::protocol::key::KEY_BYTES_MAX;
 use crate::protocol::reply::meta::{
     Description, MetaItem, Tail, put_arithmetic, put_description, put_get_line, put_plain_line,
@@ -16,7 +17,7 @@ use crate::protocol::reply::{Sink, line};
 use crate::protocol::time::exptime_to_clock;
 use crate::protocol::{Clock, Key, Meta, StoreMode};
 use crate::shard::{
-    self, Access, Arithmetic, Computed, DeleteOptions, Deleted, GetOptions, Hit, Shard,
+    self, Access, Arithmetic, Computed, DeleteOptions, Deleted, GetOptions, Hit, Miss, Shard,
     StoreOptions, Stored, Vivify,
 };
 
@@ -40,11 +41,17 @@ impl Command<'_, '_> {
         let touched = self.exptime(self.meta.exptime());
         let exptime_before = touched.and_then(|_| peek_exptime(shard, &item));
         let Some(mut hit) = shard.get_with(&item, &self.get_options(touched)) else {
+            replies.trace.missed(shard.last_miss(), false);
             if !self.meta.quiet() {
                 put_plain_line(&mut replies.text, b"EN", self.meta, key);
             }
             return;
         };
+        if hit.created() {
+            replies.trace.missed(Miss::NotFound, false);
+        } else {
+            replies.trace.hit(&hit, false);
+        }
         let before =
             if hit.created() { 0 } else { exptime_before.unwrap_or_else(|| hit.exptime()) };
         let found = self.found(key, &hit, before);
@@ -65,7 +72,11 @@ impl Command<'_, '_> {
     pub(super) fn set(self, value: &[u8], shard: &mut Shard, replies: &mut Replies) {
         let mut scratch = [0; KEY_BYTES_MAX];
         let (key, item) = self.key(&mut scratch);
-        let stored = shard.store(&item, &options(self.meta, self.clock), value);
+        let options = options(self.meta, self.clock);
+        let stored = shard.store(&item, &options, value);
+        if replies.trace.is_on() {
+            replies.trace.add(Event::stored(&options, stored, value.len(), self.clock.now));
+        }
         answer_set(self.meta, key, value.len(), stored, replies);
     }
 
@@ -80,7 +91,12 @@ impl Command<'_, '_> {
             exptime: self.exptime(self.meta.exptime()),
             cas_new: self.meta.cas_new(),
         };
-        let code = match shard.delete_with(&item, &options) {
+        let was = replies.trace.look(shard, &item);
+        let deleted = shard.delete_with(&item, &options);
+        if deleted == Deleted::Deleted && !options.invalidate {
+            replies.trace.deleted(was, "md");
+        }
+        let code = match deleted {
             Deleted::Deleted if self.meta.quiet() => return,
             Deleted::Deleted => b"HD",
             Deleted::NotFound => b"NF",
@@ -108,6 +124,8 @@ impl Command<'_, '_> {
             key_binary: self.meta.key_is_base64(),
             ..Arithmetic::new(!self.meta.decrements(), self.meta.delta())
         };
+        let was = replies.trace.look(shard, &item);
+        replies.trace.looked(was, shard);
         let code = match shard.arithmetic(&item, &options) {
             Computed::Value { .. } if self.meta.quiet() => return,
             Computed::Value { number, cas, exptime, created } => {
@@ -130,8 +148,10 @@ impl Command<'_, '_> {
         let mut scratch = [0; KEY_BYTES_MAX];
         let (key, item) = self.key(&mut scratch);
         let Some(hit) = shard.get(&item, Access::Peek) else {
+            replies.trace.missed(shard.last_miss(), false);
             return replies.text.put(b"EN\r\n");
         };
+        replies.trace.hit(&hit, false);
         let description = Description {
             key,
             key_is_binary: self.is_spelled_in_base64(key, &hit),

@@ -22,7 +22,8 @@ use compare::Pair;
 use replay::Dialect;
 use script::Script;
 
-/// Commands sent to both servers by a protocol and number of cores, unless `DIFFERENTIAL_COMMANDS` says otherwise.
+/// Commands sent to both servers by a protocol and number of cores, unless `DIFFERENTIAL_COMMANDS`
+/// says otherwise.
 const COMMANDS: usize = 40_000;
 
 /// The seed of a run, unless `DIFFERENTIAL_SEED` says otherwise; each test adds its own number.

@@ -122,7 +122,7 @@ impl Packet {
         command.push([self.extras.len() as u8, 0, 0, 0]);
         command.push((body_bytes as u32).to_be_bytes());
         command.push((random.next() as u32).to_be_bytes());
-        command.extend(&[self.cas.unwrap_or(Piece::Bytes(vec![0; 8]))]);
+        command.extend(&[self.cas.unwrap_or_else(|| Piece::Bytes(vec![0; 8]))]);
         command.push(self.extras).extend(&self.key).push(self.value);
         command
     }

@@ -38,8 +38,11 @@ fn bounded(program: impl Into<PathBuf>) -> Command {
 fn python(script: &str, server: &Server) -> String {
     let interpreter = clients_dir().join("python/bin/python");
     assert!(interpreter.exists(), "python's clients are missing: run tests/setup.sh first");
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(script);
-    run(bounded(interpreter).arg(script).arg(server.address()))
+    run(bounded(interpreter).arg(self::script(script)).arg(server.address()))
+}
+
+fn script(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
 }
 
 fn on_each_number_of_cores(test: impl Fn(&Server)) {
@@ -62,15 +65,88 @@ fn pymemcache() {
     });
 }
 
-/// libmemcached's own test of a server's capabilities, its text half: every test must pass.
+#[test]
+fn pylibmc() {
+    on_each_number_of_cores(|server| {
+        assert!(python("pylibmc_client.py", server).contains("passed"));
+    });
+}
+
+#[test]
+fn bmemcached() {
+    on_each_number_of_cores(|server| {
+        assert!(python("bmemcached_client.py", server).contains("passed"));
+    });
+}
+
+#[test]
+fn memjs() {
+    let packages = clients_dir().join("node");
+    assert!(packages.join("node_modules/memjs").exists(), "memjs is missing: run tests/setup.sh");
+    on_each_number_of_cores(|server| {
+        let script = script("memjs_client.js");
+        let said = run(bounded("node").arg(script).arg(server.address()).arg(&packages));
+        assert!(said.contains("passed"), "{said}");
+    });
+}
+
+#[test]
+fn perl_cache_memcached() {
+    on_each_number_of_cores(|server| {
+        let said =
+            run(bounded("/usr/bin/perl").arg(script("cache_memcached.pl")).arg(server.address()));
+        assert!(said.contains("passed"), "{said}");
+    });
+}
+
+#[test]
+fn ruby_dalli() {
+    on_each_number_of_cores(|server| {
+        let said =
+            run(bounded("/usr/bin/ruby").arg(script("dalli_client.rb")).arg(server.address()));
+        assert!(said.contains("passed"), "{said}");
+    });
+}
+
+#[test]
+fn php_extensions() {
+    on_each_number_of_cores(|server| {
+        for part in ["memcache", "memcached", "memcached-binary"] {
+            let mut php = bounded("/usr/bin/php");
+            let said = run(php.arg(script("php_clients.php")).arg(server.address()).arg(part));
+            assert!(said.contains("passed"), "{said}");
+        }
+    });
+}
+
+/// Sessions are locked, read, written and destroyed by either handler; php-memcached's speaks
+/// binary.
+#[test]
+fn php_sessions() {
+    on_each_number_of_cores(|server| {
+        let address = server.address();
+        let handlers = [("memcache", format!("tcp://{address}")), ("memcached", address.clone())];
+        for (handler, path) in handlers {
+            let mut php = bounded("/usr/bin/php");
+            php.args(["-d", "session.use_cookies=0", "-d", "session.cache_limiter="]);
+            php.args(["-d", &format!("session.save_handler={handler}")]);
+            php.args(["-d", &format!("session.save_path={path}")]);
+            php.arg(script("php_clients.php")).args([address.as_str(), "session"]);
+            let said = run(&mut php);
+            assert!(said.contains("passed"), "{handler}: {said}");
+        }
+    });
+}
+
+/// The whole of libmemcached's own test of a server's capabilities, text and binary.
 ///
 /// It wants `delete a b c d e` refused. memcached 1.6.45 no longer does that and fails two of its
 /// tests.
 #[test]
-fn memccapable_text() {
+fn memccapable() {
     on_each_number_of_cores(|server| {
         let port = server.port().to_string();
-        let said = run(bounded("memccapable").args(["-h", "127.0.0.1", "-p", &port, "-a"]));
+        let said = run(bounded("memccapable").args(["-h", "127.0.0.1", "-p", &port]));
         assert!(said.contains("All tests passed"), "{said}");
         assert!(!said.contains("FAIL"), "{said}");
     });

@@ -30,6 +30,22 @@ const ADMINISTRATION: &[u8] =
     b"verbosity 0\r\nversion\r\nflush_all\r\nstats reset\r\nlru bogus\r\n\
     cache_memlimit 1\r\nslabs reassign 1 1\r\nflush_all noreply\r\nget k\r\n";
 
+const META: &[u8] = b"ms k 5 T0 F7 MS\r\nhello\r\nmg k v f t s k\r\nmg none v q\r\nmg none k O9\r\n\
+    ms k 3 q\r\nabc\r\nmg aw== b k v\r\nma n N0 J5 v\r\nma n D3 v\r\nmd k I T30\r\nmg k v\r\nmd k q\r\n\
+    md none q\r\nms k 2 MX\r\nab\r\nmg k !\r\nms k 9\r\nmn\r\nmn\r\n\r\nmn\r\n";
+
+/// SET, GETK, GETQ of nothing, ADDQ refused, INCR that makes its number, DELETEQ, VERSION-free,
+/// NOOP.
+const BINARY: &[u8] =
+    b"\x80\x01\0\x01\x08\0\0\0\0\0\0\x0c\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x05\0\0\0\0kabc\
+    \x80\x0c\0\x01\0\0\0\0\0\0\0\x01\0\0\0\x02\0\0\0\0\0\0\0\0k\
+    \x80\x09\0\x04\0\0\0\0\0\0\0\x04\0\0\0\x03\0\0\0\0\0\0\0\0none\
+    \x80\x12\0\x01\x08\0\0\0\0\0\0\x0a\0\0\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0kx\
+    \x80\x05\0\x01\x14\0\0\0\0\0\0\x15\0\0\0\x05\0\0\0\0\0\0\0\0\
+    \0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x28\0\0\0\0n\
+    \x80\x14\0\x01\0\0\0\0\0\0\0\x01\0\0\0\x06\0\0\0\0\0\0\0\0k\
+    \x80\x0a\0\0\0\0\0\0\0\0\0\0last\0\0\0\0\0\0\0\0";
+
 /// Runs `pipeline` cut at `cuts`; `prepare` brings the keys into the same state before.
 fn replies(server: &Server, pipeline: &[u8], cuts: &[usize]) -> Vec<u8> {
     let mut prepared = server.connect();
@@ -43,8 +59,10 @@ fn replies(server: &Server, pipeline: &[u8], cuts: &[usize]) -> Vec<u8> {
     pieces.push(&pipeline[from..]);
     let pause = if pieces.len() > 2 { Duration::from_micros(20) } else { PAUSE };
     let wire: Wire = server.connect();
-    let (replies, _) = wire.converse(&pieces, pause, BARRIER_REPLY.as_bytes(), QUIET);
-    without_ids(&replies)
+    let is_binary = pipeline[0] == 0x80;
+    let ending = if is_binary { b"last\0\0\0\0\0\0\0\0" } else { BARRIER_REPLY.as_bytes() };
+    let (replies, _) = wire.converse(&pieces, pause, ending, QUIET);
+    if is_binary { without_binary_ids(replies) } else { without_ids(&replies) }
 }
 
 /// CAS ids go up from run to run; every one is the fifth word of a VALUE line.
@@ -58,9 +76,23 @@ fn without_ids(replies: &[u8]) -> Vec<u8> {
     lines.flat_map(without_id).collect()
 }
 
+/// The same for packets, where the id is the last third of the header.
+fn without_binary_ids(mut replies: Vec<u8>) -> Vec<u8> {
+    let mut at = 0;
+    while at + 24 <= replies.len() {
+        let body = u32::from_be_bytes(replies[at + 8..at + 12].try_into().expect("four bytes"));
+        replies[at + 16..at + 24].fill(0);
+        at += 24 + body as usize;
+    }
+    replies
+}
+
 fn assert_cut_anywhere(cores: &str, pipeline: &[u8]) {
     let server = Server::ringcached(&["-t", cores]);
-    let pipeline = [pipeline, BARRIER.as_bytes()].concat();
+    let pipeline = match pipeline {
+        BINARY => pipeline.to_vec(),
+        _ => [pipeline, BARRIER.as_bytes()].concat(),
+    };
     let whole = replies(&server, &pipeline, &[]);
     assert!(!whole.is_empty(), "the pipeline is answered");
     for cut in 1..pipeline.len() {
@@ -82,6 +114,18 @@ fn stores_may_be_cut_anywhere() {
 fn numbers_may_be_cut_anywhere() {
     assert_cut_anywhere("1", NUMBERS);
     assert_cut_anywhere("2", NUMBERS);
+}
+
+#[test]
+fn meta_commands_may_be_cut_anywhere() {
+    assert_cut_anywhere("1", META);
+    assert_cut_anywhere("2", META);
+}
+
+#[test]
+fn binary_packets_may_be_cut_anywhere() {
+    assert_cut_anywhere("1", BINARY);
+    assert_cut_anywhere("2", BINARY);
 }
 
 #[test]

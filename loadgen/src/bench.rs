@@ -35,6 +35,8 @@ pub struct Measured {
     pub summary: Summary,
     /// Everything they were made of.
     pub outcome: Outcome,
+    /// CPU time of the servers on this host.
+    pub server_cpu: Option<CpuTime>,
 }
 
 impl Bench {
@@ -71,9 +73,9 @@ impl Bench {
     ) -> Result<Measured, RunError> {
         let before = cpu_of(pids);
         let outcome = self.crew.run(plan, Phase::Measure, start, observer)?;
-        let server = cpu_of(pids).zip(before).map(|(after, before)| after.since(before));
-        let summary = Summary::new(plan, &outcome, server);
-        Ok(Measured { summary, outcome })
+        let server_cpu = cpu_of(pids).zip(before).map(|(after, before)| after.since(before));
+        let summary = Summary::new(plan, &outcome, server_cpu);
+        Ok(Measured { summary, outcome, server_cpu })
     }
 }
 

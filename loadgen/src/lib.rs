@@ -5,12 +5,13 @@
 //! ring, `measure` counts, `plan` is a run as data, `engine` runs it, `report` tells the result,
 //! `cli` turns a command line into a plan.
 
+pub mod agent;
 pub mod arrivals;
 pub mod bench;
 pub mod check;
 pub mod cli;
-pub mod compare;
 pub mod engine;
+pub mod experiment;
 pub mod measure;
 pub mod net;
 pub mod plan;

@@ -3,7 +3,7 @@
 //! The engine takes a plan and knows no flags; search, sweep and compare change a plan and run it
 //! again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringcached::ring::SocketAddress;
@@ -17,6 +17,7 @@ use crate::servers::{Distribution, Member, Router};
 use crate::wire::Protocol;
 use crate::wire::auth::Credentials;
 use crate::workload::Spec;
+use crate::workload::trace::Replay;
 
 /// A server to load.
 #[derive(Clone)]
@@ -56,6 +57,22 @@ pub enum Load {
         /// The law of the times between them.
         law: Law,
     },
+}
+
+/// The parts of a trace, one for each worker, of which each can be taken once: a trace is replayed by one run.
+#[derive(Clone, Default)]
+pub struct Replays(Arc<Mutex<Vec<Option<Replay>>>>);
+
+impl Replays {
+    /// Parts to be taken.
+    pub fn new(parts: Vec<Replay>) -> Self {
+        Self(Arc::new(Mutex::new(parts.into_iter().map(Some).collect())))
+    }
+
+    /// The part of a worker.
+    pub fn take(&self, worker: usize) -> Option<Replay> {
+        self.0.lock().ok()?.get_mut(worker)?.take()
+    }
 }
 
 /// When a run ends: at the first of the two.
@@ -102,6 +119,8 @@ pub struct Plan {
     pub interval: Duration,
     /// The requests.
     pub spec: Spec,
+    /// A trace to replay instead of drawing requests.
+    pub replays: Replays,
     /// The seed of all chance.
     pub seed: u64,
     /// How long a reply may take before its connection is given up.

@@ -96,7 +96,7 @@ pub struct Args {
     /// Open loop: a request that goes out later than this behind its time is counted as late.
     #[arg(long, default_value = "1ms", value_parser = units::duration, help_heading = "Load")]
     pub lag: Duration,
-    /// Measure for this long [default: 10s without --requests].
+    /// Measure for this long [default: 10s without --requests or --trace].
     #[arg(short, long, value_parser = units::duration, help_heading = "Load")]
     pub time: Option<Duration>,
     /// Measure this many requests.

@@ -13,7 +13,7 @@ use crate::check::ledger::Ledger;
 use crate::net::target::{Target, Transport};
 use crate::net::tls::{self, TlsOptions};
 use crate::net::udp::REQUEST_BYTES_MAX;
-use crate::plan::{Checking, Limit, Load, Plan, Server};
+use crate::plan::{Checking, Limit, Load, Plan, Replays, Server};
 use crate::servers::hash::KeyHash;
 use crate::servers::{Distribution, Member, Router, list};
 use crate::wire::Protocol;
@@ -22,12 +22,15 @@ use crate::workload::Spec;
 use crate::workload::keys::{KEY_BYTES_MAX, KeySpec};
 use crate::workload::mix::Command;
 use crate::workload::popularity::Popularity;
+use crate::workload::trace;
 
 /// The run the arguments ask for.
 pub fn plan(args: &Args) -> Result<Plan, String> {
     check_counts(args)?;
     let members = list::parse(&args.servers)?;
-    let default_time = args.requests.is_none().then_some(Duration::from_secs(10));
+    // A trace ends by itself.
+    let ends = args.requests.is_some() || args.trace.is_some();
+    let default_time = (!ends).then_some(Duration::from_secs(10));
     let plan = Plan {
         router: router(args, &members)?,
         servers: members.into_iter().map(resolve).collect::<Result<_, _>>()?,
@@ -45,6 +48,7 @@ pub fn plan(args: &Args) -> Result<Plan, String> {
         warmup: args.warmup,
         interval: args.interval,
         spec: spec(args)?,
+        replays: replays(args)?,
         seed: args.seed,
         timeout: args.timeout,
         connect_timeout: args.connect_timeout,
@@ -189,6 +193,20 @@ fn load(args: &Args) -> Result<Load, String> {
     }
 }
 
+fn replays(args: &Args) -> Result<Replays, String> {
+    let Some(path) = &args.trace else { return Ok(Replays::default()) };
+    if args.verify || args.history.is_some() {
+        return Err("a trace tells no versions: --trace excludes --verify and --history".into());
+    }
+    let once = args.search.is_none() && args.sweep.is_none() && args.compare.is_empty();
+    if !once {
+        return Err(
+            "a trace is replayed once: --trace excludes --search, --sweep and --compare".into()
+        );
+    }
+    trace::replay(path, args.threads.min(args.connections)).map(Replays::new)
+}
+
 fn checking(args: &Args) -> Checking {
     if args.history.is_some() {
         Checking::History
@@ -224,7 +242,8 @@ fn spec(args: &Args) -> Result<Spec, String> {
         keys_per_get: args.mget.clone(),
         keys: KeySpec {
             count: args.keys,
-            prefix: args.key_prefix.clone(),
+            // A trace's keys have their own lengths, of which a prefix would take too much.
+            prefix: if args.trace.is_some() { String::new() } else { args.key_prefix.clone() },
             bytes: args.key_size.clone(),
         },
         popularity,

@@ -3,5 +3,7 @@
 pub mod aliases;
 pub mod args;
 pub mod build;
+mod experiments;
 pub mod run;
+mod single;
 pub mod units;

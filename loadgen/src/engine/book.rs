@@ -168,7 +168,8 @@ impl Book {
             Status::ServerError => self.tally.fail(ErrorKind::ServerError, 1),
             Status::Success | Status::NotFound | Status::NotStored | Status::Exists => {
                 self.tally.finish(&finished(pending, status, self.now_ns));
-                self.tally.requests_in_time += u64::from(self.now_ns <= self.window.end_ns);
+                self.tally.counters.requests_in_time +=
+                    u64::from(self.now_ns <= self.window.end_ns);
             }
         }
     }
@@ -210,7 +211,7 @@ impl Book {
 
     fn judge(&mut self, key: Key, data: &[u8]) {
         let bytes = self.plan.spec.value_bytes_of(key.number);
-        self.tally.findings.judge(&self.values, key.number, bytes, data, key.floor);
+        self.tally.counters.findings.judge(&self.values, key.number, bytes, data, key.floor);
     }
 
     fn record_value(&mut self, pending: &Pending, key: u64, data: &[u8]) {
@@ -236,7 +237,7 @@ impl Book {
                     let still = |key: &Key| ledger.floor(key.number) == key.floor;
                     let expected = |key: &&Key| key.floor.expects_value() && still(key);
                     let missing = keys.iter().take(pending.keys as usize).filter(expected);
-                    self.tally.findings.missing += missing.count() as u64;
+                    self.tally.counters.findings.missing += missing.count() as u64;
                 } else if status == Status::Success && pending.quiet {
                     // Success was not told, only that nothing else was.
                     ledger.lose(key);
@@ -297,7 +298,7 @@ impl Sink for Book {
             return;
         }
         let Some(place) = self.place(pending, keys, key) else {
-            self.tally.findings.foreign += 1;
+            self.tally.counters.findings.foreign += 1;
             return;
         };
         let asked = keys[place];

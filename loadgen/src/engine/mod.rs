@@ -15,7 +15,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringcached::ring::{Ring, Setup};
 
@@ -66,6 +66,21 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Adds what another host saw at the same time. Counts of an interval are summed; its percentiles become those
+    /// of the host that fared worse, since they can't be summed.
+    pub fn merge(&mut self, other: Self) {
+        self.tally.merge(&other.tally);
+        self.duration = self.duration.max(other.duration);
+        self.cpu_by_thread.extend(other.cpu_by_thread);
+        self.gave_up |= other.gave_up;
+        for (index, row) in other.series.into_iter().enumerate() {
+            match self.series.get_mut(index) {
+                Some(mine) => mine.merge(&row),
+                None => self.series.push(row),
+            }
+        }
+    }
+
     /// CPU time of all worker threads.
     pub fn cpu(&self) -> CpuTime {
         let mut sum = CpuTime::default();
@@ -219,6 +234,7 @@ fn work(
     let (ring_ready, mut worker) = ready?;
     let Some(start) = start else { return Ok(None) };
     worker.clock = start;
+    std::thread::sleep(start.saturating_duration_since(Instant::now()));
     let before = CpuTime::of_this_thread();
     match worker.run(ring_ready) {
         Ok(ended) => Ok(Some((ended, CpuTime::of_this_thread().since(before)))),

@@ -219,6 +219,9 @@ fn source(plan: &Plan, phase: Phase, index: usize) -> Source {
             Source::Probe { keys, step, current: Vec::with_capacity(1) }
         }
         Phase::Measure => {
+            if let Some(replay) = plan.replays.take(index) {
+                return Source::Trace(replay);
+            }
             let (stream, streams) = plan.stream(index);
             let generator = Generator::new(&plan.spec, plan.seed, stream as u64, streams as u64);
             Source::Drawn(Box::new(generator))
@@ -243,10 +246,11 @@ fn limits(plan: &Plan, phase: Phase, index: usize) -> Limits {
         (Phase::Measure, Load::Closed { depth }) => depth,
         (Phase::Measure, Load::Open { .. }) => 0,
     };
-    let part = |all: u64| share(all as usize, index, plan.threads).len() as u64;
+    let (stream, streams) = plan.stream(index);
+    let part = |all: u64| share(all as usize, stream, streams).len() as u64;
     Limits {
         requests: requests.map_or(u64::MAX, part),
         depth,
-        in_flight: plan.in_flight_max.div_ceil(plan.threads).max(1),
+        in_flight: plan.in_flight_max.div_ceil(streams).max(1),
     }
 }

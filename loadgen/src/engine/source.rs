@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::workload::mix::Command;
+use crate::workload::trace::Replay;
 use crate::workload::{COUNTER_BYTES, Family, Generator, Request, Spec};
 
 /// A stream of requests.
@@ -12,6 +13,8 @@ pub(super) enum Source {
     Drawn(Box<Generator>),
     /// Each key of some ranges is set once.
     Preload(Box<Filler>),
+    /// A part of a trace is made again.
+    Trace(Replay),
     /// Keys of a range are read in turn, to see what the server kept.
     Probe { keys: Range<u64>, step: usize, current: Vec<u64> },
 }
@@ -29,6 +32,7 @@ impl Source {
         match self {
             Self::Drawn(generator) => Some(generator.draw()),
             Self::Preload(filler) => filler.draw(),
+            Self::Trace(replay) => replay.draw(),
             Self::Probe { keys, step, current } => {
                 current.clear();
                 current.push(keys.next()?);
@@ -45,6 +49,7 @@ impl Source {
         match self {
             Self::Drawn(generator) => &mut generator.keys,
             Self::Preload(filler) => &mut filler.current,
+            Self::Trace(replay) => replay.keys(),
             Self::Probe { current, .. } => current,
         }
     }

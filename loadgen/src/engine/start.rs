@@ -42,7 +42,7 @@ impl Worker {
             }
             if self.book.in_flight >= self.limits.in_flight {
                 // It waits, and its latency counts from when it was due.
-                self.book.tally.arrivals_capped += 1;
+                self.book.tally.counters.arrivals_capped += 1;
                 return;
             }
             let client = self.next_client;

@@ -102,7 +102,7 @@ impl Worker {
             self.pool.give_message(message);
             return Ok(());
         }
-        self.book.tally.bytes_sent += message.left() as u64;
+        self.book.tally.counters.bytes_sent += message.left() as u64;
         self.send(ring, index, message);
         Ok(())
     }
@@ -163,7 +163,7 @@ impl Worker {
             && let Some(received) = &completion.received
         {
             let bytes = ring.bytes(received);
-            self.book.tally.bytes_received += bytes.len() as u64;
+            self.book.tally.counters.bytes_received += bytes.len() as u64;
             self.book.conn = index as u32;
             let read = self.read(index, bytes);
             self.follow_up();
@@ -243,7 +243,7 @@ impl Worker {
             // The first message of the handshake is ours, with or without a request.
             mark_dirty(conn, &mut self.dirty);
         }
-        self.book.tally.reconnects += 1;
+        self.book.tally.counters.reconnects += 1;
         self.show_credentials(index);
         self.arm(ring, index);
         Ok(())

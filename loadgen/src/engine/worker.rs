@@ -199,7 +199,7 @@ impl Worker {
             arrivals.advance();
             unsent += 1;
         }
-        self.book.tally.arrivals_unsent += unsent;
+        self.book.tally.counters.arrivals_unsent += unsent;
     }
 
     /// How long the kernel may keep the thread.

@@ -8,9 +8,10 @@ use std::io;
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
+use serde::{Deserialize, Serialize};
 
 /// CPU time spent, user and system apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CpuTime {
     /// In user mode.
     pub user: Duration,

@@ -1,5 +1,6 @@
 //! What is measured: latencies, outcomes, errors, CPU time.
 
 pub mod cpu;
+pub mod remote;
 pub mod series;
 pub mod tally;

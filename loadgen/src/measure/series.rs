@@ -59,6 +59,20 @@ impl Row {
         }
     }
 
+    /// Adds the same interval of another host: counts are summed, of latencies the worse stays.
+    pub fn merge(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.errors += other.errors;
+        self.p50_us = self.p50_us.max(other.p50_us);
+        self.p90_us = self.p90_us.max(other.p90_us);
+        self.p99_us = self.p99_us.max(other.p99_us);
+        self.p99_9_us = self.p99_9_us.max(other.p99_9_us);
+        self.max_us = self.max_us.max(other.max_us);
+        self.service_p99_us = self.service_p99_us.max(other.service_p99_us);
+    }
+
     /// Requests a second.
     pub fn rate(&self) -> f64 {
         self.requests as f64 / self.length_s.max(1e-9)

@@ -6,6 +6,7 @@
 //! work.
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
 use crate::check::ledger::Findings;
 use crate::workload::mix::Command;
@@ -99,24 +100,22 @@ pub struct CommandTally {
     pub latencies: Latencies,
 }
 
-/// One interval of one worker, or any sum of such.
-#[derive(Clone, Default)]
-pub struct Tally {
-    commands: [Option<Box<CommandTally>>; Command::ALL.len()],
+/// Everything that is only counted.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Counters {
+    /// Errors by kind.
     errors: [u64; ErrorKind::ALL.len()],
-    /// Requests answered before the end of the measured time; the others came while the run
-    /// drained.
+    /// Requests answered before the end of the measured time; the others came while the run drained.
     pub requests_in_time: u64,
     /// Bytes handed to the kernel.
     pub bytes_sent: u64,
     /// Bytes received.
     pub bytes_received: u64,
-    /// Open loop: requests handed to the kernel more than the allowed lag after their intended
-    /// start.
+    /// Open loop: requests handed to the kernel more than the allowed lag after their intended start.
     pub sends_late: u64,
     /// Open loop: the greatest lag of a send behind its intended start, in nanoseconds.
     pub lag_ns_max: u64,
-    /// Open loop: arrivals that had to wait because the cap of requests in flight was reached.
+    /// Open loop: turns in which arrivals had to wait because the cap of requests in flight was reached.
     pub arrivals_capped: u64,
     /// Open loop: arrivals that were due and never sent.
     pub arrivals_unsent: u64,
@@ -124,6 +123,29 @@ pub struct Tally {
     pub reconnects: u64,
     /// How values were judged, if they were verified.
     pub findings: Findings,
+}
+
+impl Counters {
+    fn merge(&mut self, other: &Self) {
+        self.errors.iter_mut().zip(other.errors).for_each(|(mine, theirs)| *mine += theirs);
+        self.requests_in_time += other.requests_in_time;
+        self.bytes_sent += other.bytes_sent;
+        self.bytes_received += other.bytes_received;
+        self.sends_late += other.sends_late;
+        self.lag_ns_max = self.lag_ns_max.max(other.lag_ns_max);
+        self.arrivals_capped += other.arrivals_capped;
+        self.arrivals_unsent += other.arrivals_unsent;
+        self.reconnects += other.reconnects;
+        self.findings.merge(&other.findings);
+    }
+}
+
+/// One interval of one worker, or any sum of such.
+#[derive(Clone, Default)]
+pub struct Tally {
+    commands: [Option<Box<CommandTally>>; Command::ALL.len()],
+    /// What is only counted.
+    pub counters: Counters,
 }
 
 /// A finished request, as it is tallied.
@@ -160,13 +182,13 @@ impl Tally {
 
     /// Counts errors of a kind.
     pub fn fail(&mut self, kind: ErrorKind, count: u64) {
-        self.errors[kind as usize] += count;
+        self.counters.errors[kind as usize] += count;
     }
 
     /// Notes that a request went out so long after its intended start.
     pub fn note_lag(&mut self, lag_ns: u64, allowed_ns: u64) {
-        self.sends_late += u64::from(lag_ns > allowed_ns);
-        self.lag_ns_max = self.lag_ns_max.max(lag_ns);
+        self.counters.sends_late += u64::from(lag_ns > allowed_ns);
+        self.counters.lag_ns_max = self.counters.lag_ns_max.max(lag_ns);
     }
 
     /// Empties it and keeps its memory.
@@ -177,7 +199,7 @@ impl Tally {
             let latencies = std::mem::take(&mut tally.latencies);
             **tally = CommandTally { latencies, ..CommandTally::default() };
         }
-        *self = Self { commands, ..Self::default() };
+        *self = Self { commands, counters: Counters::default() };
     }
 
     /// Adds another's counts.
@@ -191,16 +213,12 @@ impl Tally {
             mine.misses += theirs.misses;
             mine.latencies.merge(&theirs.latencies);
         }
-        self.errors.iter_mut().zip(other.errors).for_each(|(mine, theirs)| *mine += theirs);
-        self.requests_in_time += other.requests_in_time;
-        self.bytes_sent += other.bytes_sent;
-        self.bytes_received += other.bytes_received;
-        self.sends_late += other.sends_late;
-        self.lag_ns_max = self.lag_ns_max.max(other.lag_ns_max);
-        self.arrivals_capped += other.arrivals_capped;
-        self.arrivals_unsent += other.arrivals_unsent;
-        self.reconnects += other.reconnects;
-        self.findings.merge(&other.findings);
+        self.counters.merge(&other.counters);
+    }
+
+    /// Puts in what another tally said of a command.
+    pub fn insert(&mut self, command: Command, tally: CommandTally) {
+        self.commands[command as usize] = Some(Box::new(tally));
     }
 
     /// The commands that occurred, with their tallies.
@@ -213,12 +231,12 @@ impl Tally {
 
     /// Errors by kind.
     pub fn errors(&self) -> impl Iterator<Item = (ErrorKind, u64)> + '_ {
-        ErrorKind::ALL.into_iter().zip(self.errors)
+        ErrorKind::ALL.into_iter().zip(self.counters.errors)
     }
 
     /// Errors of all kinds.
     pub fn errors_total(&self) -> u64 {
-        self.errors.iter().sum()
+        self.counters.errors.iter().sum()
     }
 
     /// Requests answered.

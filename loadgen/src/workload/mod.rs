@@ -15,6 +15,7 @@ pub mod popularity;
 pub mod profile;
 pub mod random;
 pub mod size;
+pub mod trace;
 pub mod zipf;
 
 use keys::KeySpec;

@@ -119,9 +119,11 @@ mod tests {
 
     #[test]
     fn a_refusal_becomes_a_cause_and_a_command() {
-        let message = "io_uring cannot be used here: io_uring_setup failed: ENOMEM\n  likely cause: \
-                       the limit is low\n  to fix it: ulimit -l unlimited (systemd: \
-                       LimitMEMLOCK=infinity)";
+        let message = concat!(
+            "io_uring cannot be used here: io_uring_setup failed: ENOMEM\n",
+            "  likely cause: the limit is low\n",
+            "  to fix it: ulimit -l unlimited (systemd: LimitMEMLOCK=infinity)",
+        );
         let finding = refused(message);
         assert_eq!(finding.reading, "io_uring_setup failed: ENOMEM: the limit is low");
         let remedy = "ulimit -l unlimited (systemd: LimitMEMLOCK=infinity)";

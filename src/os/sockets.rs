@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use crate::config::CpuId;
 
 /// Has a listener of a `SO_REUSEPORT` group preferred for connections whose first packet `cpu`
-/// handles (`SO_INCOMING_CPU`, socket(7); for groups since Linux 6.2). A queue of a network card, or
-/// a client on the same host, is then served on the CPU where its packets are.
+/// handles (`SO_INCOMING_CPU`, socket(7); for groups since Linux 6.2). A queue of a network card,
+/// or a client on the same host, is then served on the CPU where its packets are.
 ///
 /// # Errors
 /// What `setsockopt(2)` answered. Without the option all works, spread by a hash.

@@ -122,7 +122,7 @@ impl Packet {
         command.push([self.extras.len() as u8, 0, 0, 0]);
         command.push((body_bytes as u32).to_be_bytes());
         command.push((random.next() as u32).to_be_bytes());
-        command.extend(&[self.cas.unwrap_or(Piece::Bytes(vec![0; 8]))]);
+        command.extend(&[self.cas.unwrap_or_else(|| Piece::Bytes(vec![0; 8]))]);
         command.push(self.extras).extend(&self.key).push(self.value);
         command
     }
@@ -158,7 +158,7 @@ fn command(random: &mut Random, mood: Mood) -> Command {
         36..58 => get(random, mood.counts),
         58..66 => delete(random),
         66..73 => touch(random, mood.counts),
-        73..78 => number(random),
+        73..78 => number(random, mood),
         78..92 if mood.counts => count(random, mood),
         78..92 => get(random, mood.counts),
         92..93 => flush(random),
@@ -220,9 +220,9 @@ fn touch(random: &mut Random, counts: bool) -> Packet {
     Packet::of(opcode).extras(&[exptime(random)]).key(readable_key(random, counts))
 }
 
-fn number(random: &mut Random) -> Packet {
+fn number(random: &mut Random, mood: Mood) -> Packet {
     let text = random.pick(&["0", "10", "99", "18446744073709551615", "abc"]);
-    let value = text.as_bytes().to_vec();
+    let value = text::readable(text, mood.today).as_bytes().to_vec();
     Packet::of(SET).extras(&[0, 0]).key(text::number_key(random)).value(value)
 }
 

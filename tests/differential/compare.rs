@@ -12,7 +12,7 @@ use crate::script::Script;
 const SHRINK_WITHIN: Duration = Duration::from_secs(45);
 
 /// Differences that do not show again may come once in so many commands.
-const PER_PASSING_DIFFERENCE: usize = 4_000;
+const PER_PASSING_DIFFERENCE: usize = 20_000;
 
 /// The two servers of a comparison.
 #[derive(Debug)]

@@ -65,7 +65,7 @@ fn command(random: &mut Random, counts: bool, today: bool) -> Command {
         0..28 => set(random, today),
         28..55 => get(random, counts, today),
         55..67 => delete(random, today),
-        67..73 => number(random),
+        67..73 => number(random, today),
         73..90 if counts => count(random, today),
         73..90 => get(random, counts, today),
         90..93 => classic(random),
@@ -128,8 +128,9 @@ fn count(random: &mut Random, today: bool) -> Command {
 }
 
 /// Gives ma something to count with.
-fn number(random: &mut Random) -> Command {
+fn number(random: &mut Random, today: bool) -> Command {
     let text = random.pick(&["0", "10", "99", "18446744073709551615", "7 ", "abc"]);
+    let text = text::readable(text, today);
     let mut command = Command::text("ms ");
     command.extend(&text::number_key(random));
     command.push(format!(" {} T0\r\n{text}\r\n", text.len()));
@@ -197,7 +198,7 @@ fn argument(random: &mut Random, command: &mut Command, flag: &str, sets: bool) 
         // Ids given by clients are unlike those that servers give, and unlike each other.
         "E" => command.push(format!("{}", (1u64 << 52) + random.next() % (1 << 40))),
         "M" => command.push(random.pick(if sets { SET_MODES } else { COUNT_MODES })),
-        "J" | "D" => command.push(random.pick(&["0", "1", "10", "18446744073709551615"])),
+        "J" | "D" => command.push(random.pick(&["0", "1", "10", "1099511627776"])),
         "O" => command.push(random.pick(&["1", "opaque", "0123456789012345678901234567890"])),
         _ => command,
     };

@@ -11,7 +11,7 @@ use crate::script::{Script, Segment};
 
 /// How long no reply must come, where the barrier went into a value, until the replies count as
 /// over.
-pub(crate) const QUIET: Duration = Duration::from_millis(60);
+const QUIET: Duration = Duration::from_millis(60);
 
 /// A kind of reply stream, which decides how it is brought into the common form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -276,10 +276,11 @@ impl Conn {
         self.losses = 0;
     }
 
-    /// Takes what a datagram, or several that say they belong together, brought for request `number`.
+    /// Takes what a datagram, or several that say they belong together, brought for request
+    /// `number`.
     ///
-    /// memcached itself sends every value of a multi-get as a reply of its own, "1 of 1", with the same number: so
-    /// a reply is whole when the protocol says so, not when the frames do.
+    /// memcached itself sends every value of a multi-get as a reply of its own, "1 of 1", with the
+    /// same number: so a reply is whole when the protocol says so, not when the frames do.
     pub(super) fn receive_datagram(
         &mut self,
         protocol: Protocol,

@@ -230,8 +230,8 @@ fn work(
     }
 }
 
-/// The thread's ring, made if there is none that fits. A crew runs one kind of transport all its life, so it is
-/// made once.
+/// The thread's ring, made if there is none that fits. A crew runs one kind of transport all its
+/// life, so it is made once.
 fn ready_ring<'a>(ring: &'a mut Option<Ring>, plan: &Plan) -> io::Result<&'a mut Ring> {
     if ring.is_none() {
         let conns = plan.clients.div_ceil(plan.threads) * plan.servers.len();

@@ -56,7 +56,7 @@ clock Fair /sys/devices/system/clocksource/clocksource0/current_clocksource
     echo tsc >
 memory Bad /proc/meminfo
     MemAvailable: 102400 kB
-    start the server with -m 
+    start the server with -m
 cgroup-memory Bad /sys/fs/cgroup/system.slice/memory.max
     67108864
     docker run --memory 1

@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 
 const PROGRAM: &str = "TUNE_TEST_CONFINED_PROGRAM";
 const ARGUMENTS: &str = "TUNE_TEST_CONFINED_ARGUMENTS";
+/// A system call to deny beside the profile.
+const DENIED: &str = "TUNE_TEST_CONFINED_DENIED";
 
 fn host_file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("host").join(name);
@@ -102,9 +104,12 @@ fn confined(program: &str, args: &[&str]) -> Command {
 fn launcher() {
     let Some(program) = std::env::var_os(PROGRAM) else { return };
     let arguments = std::env::var(ARGUMENTS).expect("arguments");
-    let filters = filters();
-    for filter in &filters {
-        apply_filter(filter).expect("a filter installed");
+    let denied = std::env::var(DENIED).ok().map(|name| {
+        let rule = json!([{ "syscall": name }]);
+        filter(&json!({ "errno": 1 }), &json!("allow"), &rule)
+    });
+    for filter in denied.into_iter().chain(filters()) {
+        apply_filter(&filter).expect("a filter installed");
     }
     let error = Command::new(program).args(arguments.split_whitespace()).exec();
     panic!("not executed: {error}");
@@ -117,6 +122,16 @@ fn a_ring_can_be_made_under_the_profile() {
     let told = common::stdout(&output);
     assert!(told.contains("io_uring       good  a ring as the server's can be made"), "{told}");
     assert!(told.contains("seccomp        good  a filter with io_uring"), "{told}");
+}
+
+#[test]
+fn a_profile_without_io_uring_is_found_out() {
+    let mut tune = confined(env!("CARGO_BIN_EXE_tune"), &["check", "--only", "io_uring,seccomp"]);
+    let output = tune.env(DENIED, "io_uring_setup").output().expect("the launcher");
+    let told = common::stdout(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told.contains("io_uring       BAD   io_uring_setup failed: EPERM"), "{told}");
+    assert!(told.contains("docker run --security-opt"), "{told}");
 }
 
 #[test]

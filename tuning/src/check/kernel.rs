@@ -1,8 +1,8 @@
 //! What the kernel itself offers: its release, io_uring, the filter over system calls, the clock,
 //! and files.
 
-use io_uring::{IoUring, cqueue, squeue};
 use ringcached::config::limits::files_reserved;
+use ringcached::os::probe;
 
 use super::{Finding, Mend, Need};
 use crate::host::Host;
@@ -40,44 +40,30 @@ pub(super) fn io_uring(host: &Host, _: &Need) -> Finding {
     if !host.is_real() {
         return Finding::good("not disabled");
     }
-    match probe() {
+    match probe::io_uring() {
         Ok(()) => Finding::good("a ring as the server's can be made"),
-        Err(error) => refused(host, &error),
+        Err(failure) => refused(&failure.message),
     }
 }
 
-/// Makes a ring with the flags the server cannot do without.
-fn probe() -> std::io::Result<()> {
-    let mut builder = IoUring::<squeue::Entry, cqueue::Entry>::builder();
-    builder.setup_single_issuer().setup_defer_taskrun();
-    builder.build(8).map(drop)
-}
-
-fn refused(host: &Host, error: &std::io::Error) -> Finding {
-    use std::io::ErrorKind;
-    let advice = match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::Unsupported if filtered(host) => CONTAINER_ADVICE,
-        ErrorKind::PermissionDenied => "sysctl -w kernel.io_uring_disabled=0",
-        ErrorKind::Unsupported => "boot a kernel built with CONFIG_IO_URING",
-        ErrorKind::OutOfMemory => "ulimit -l unlimited",
-        ErrorKind::InvalidInput => "boot a kernel of 6.1 or newer",
-        _ => "strace -e io_uring_setup tune check --only io_uring",
-    };
-    Finding::bad(format!("io_uring_setup fails: {error}"), Mend::advice(advice))
+/// The server explains its refusals in three lines: what failed, the cause, what helps.
+fn refused(message: &str) -> Finding {
+    let mut lines = message.lines();
+    let mut next = || lines.next().map_or("", |line| line.split_once(": ").map_or(line, |l| l.1));
+    let (failed, cause, remedy) = (next(), next(), next());
+    Finding::bad(format!("{failed}: {cause}"), Mend::advice(remedy))
 }
 
 const CONTAINER_ADVICE: &str = "docker run --security-opt seccomp=container-seccomp.json ...";
-
-fn filtered(host: &Host) -> bool {
-    host.field("/proc/self/status", "Seccomp").is_some_and(|mode| mode == "2")
-}
 
 pub(super) fn seccomp(host: &Host, _: &Need) -> Finding {
     match host.field("/proc/self/status", "Seccomp").as_deref() {
         None => Finding::unknown("not shown here"),
         Some("0") => Finding::good("no filter"),
         // A filter is no fault as long as it lets io_uring through, and only a ring can tell.
-        Some(_) if host.is_real() && probe().is_ok() => Finding::good("a filter with io_uring"),
+        Some(_) if host.is_real() && probe::io_uring().is_ok() => {
+            Finding::good("a filter with io_uring")
+        }
         Some(_) => {
             Finding::fair("a filter is in force, as in containers", Mend::advice(CONTAINER_ADVICE))
         }
@@ -125,4 +111,22 @@ pub(super) fn limit(host: &Host, name: &str) -> Option<(u64, u64)> {
         number => number.parse().ok(),
     };
     Some((next()?, next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_becomes_a_cause_and_a_command() {
+        let message = concat!(
+            "io_uring cannot be used here: io_uring_setup failed: ENOMEM\n",
+            "  likely cause: the limit is low\n",
+            "  to fix it: ulimit -l unlimited (systemd: LimitMEMLOCK=infinity)",
+        );
+        let finding = refused(message);
+        assert_eq!(finding.reading, "io_uring_setup failed: ENOMEM: the limit is low");
+        let remedy = "ulimit -l unlimited (systemd: LimitMEMLOCK=infinity)";
+        assert_eq!(finding.mend.commands(), [remedy]);
+    }
 }

@@ -95,7 +95,7 @@ pub(super) fn rps(host: &Host, _: &Need) -> Finding {
     let mut settings = Vec::new();
     for interface in interfaces(host) {
         let queues = queues(host, &interface, "rx-");
-        readings.push(format!("{interface}: {} queues", queues.len()));
+        readings.push(format!("{interface}: receive queues {}", queues.len()));
         if queues.len() < cpus.len() {
             let files = queues.iter().map(|queue| format!("{queue}/rps_cpus"));
             let unset = files.filter(|file| host.text(file).is_some_and(|mask| is_empty(&mask)));
@@ -105,7 +105,7 @@ pub(super) fn rps(host: &Host, _: &Need) -> Finding {
     if readings.is_empty() {
         return Finding::unknown("no network device");
     }
-    let reading = format!("{} for {} cores", readings.join(", "), cpus.len());
+    let reading = format!("{}, cores {}", readings.join(", "), cpus.len());
     if settings.is_empty() {
         return Finding::good(reading);
     }

@@ -96,7 +96,8 @@ pub(crate) fn run(args: &SweepArgs) -> io::Result<bool> {
     };
     let choice = choose(&series, by, args.within / 100.0);
     if let Some(path) = &args.plot {
-        let title = format!("{} under {}", bench.server.display(), args.load.join(" "));
+        let server = bench.server.file_name().unwrap_or_default().to_string_lossy();
+        let title = format!("{server} under {}", args.load.join(" "));
         fs::write(path, plot::svg(&series, &choice, &title))
             .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
     }

@@ -87,10 +87,10 @@ fn smallest_within(scores: &[f64], tolerance: f64) -> usize {
 }
 
 impl Choice {
-    /// Whether the rounds agree, two of three at least.
+    /// Whether the rounds agree: all of three, four of five, and so on.
     #[must_use]
     pub const fn is_clear(&self) -> bool {
-        self.rounds >= ROUNDS_MIN && self.agreeing * 3 >= self.rounds * 2
+        self.rounds >= ROUNDS_MIN && self.agreeing * 4 >= self.rounds * 3
     }
 
     /// Index of the setting to take, if the rounds agree on one.

@@ -38,12 +38,12 @@ pub fn svg(series: &[Series], choice: &Choice, title: &str) -> String {
         let label = format!("font-weight=\"{weight}\">{}", escape(&one.setting.label()));
         text(&mut svg, LABELS - 12.0, middle(row) + 4.0, "end", &label);
     }
-    bars(&mut svg, panel(0), "requests a second", series, choice, |sample| sample.rate);
-    bars(&mut svg, panel(1), "server CPU, us a request", series, choice, |sample| sample.cpu_us);
-    tails(&mut svg, panel(2), series);
     if choice.by == By::Rate {
         enough(&mut svg, series, choice);
     }
+    bars(&mut svg, panel(0), "requests a second", series, choice, |sample| sample.rate);
+    bars(&mut svg, panel(1), "server CPU, us a request", series, choice, |sample| sample.cpu_us);
+    tails(&mut svg, panel(2), series);
     let verdict = choice.text(series);
     let verdict = verdict.lines().next().unwrap_or_default();
     let bottom = format!("fill=\"{FAINT}\">{}", escape(verdict));
@@ -95,7 +95,9 @@ fn bars(
             dot(svg, left + value * scale, y, 2.0, INK);
         }
         let end = left + one.range(of).1.max(median) * scale + 6.0;
-        text(svg, end, y + 4.0, "start", &format!(">{}", short(median)));
+        // The halo keeps the number legible where the line of what is enough crosses it.
+        let halo = "stroke=\"white\" stroke-width=\"4\" paint-order=\"stroke\"";
+        text(svg, end, y + 4.0, "start", &format!("{halo}>{}", short(median)));
     }
 }
 
@@ -156,7 +158,8 @@ fn tails(svg: &mut String, left: f64, series: &[Series]) {
             svg,
             "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom:.1}\" stroke=\"#e3e7ea\"/>"
         );
-        let label = format!("fill=\"{FAINT}\">{us}");
+        let shown = if us < 1e4 { us.to_string() } else { format!("{} k", us / 1e3) };
+        let label = format!("fill=\"{FAINT}\">{shown}");
         text(svg, x, bottom + 16.0, "middle", &label);
     }
     for (row, one) in series.iter().enumerate() {
@@ -168,7 +171,7 @@ fn tails(svg: &mut String, left: f64, series: &[Series]) {
 
 /// Round numbers within the axis: every decade's 1, and its 2 and 5 where there is room.
 fn ticks(low: f64, high: f64) -> impl Iterator<Item = f64> {
-    let steps: &[f64] = if high / low < 100.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let steps: &[f64] = if high / low < 60.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
     let decades = low.log10().floor() as i32..=high.log10().floor() as i32;
     let all = decades.flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade)));
     all.filter(move |us| (low..=high).contains(us))

@@ -33,6 +33,10 @@ impl Config {
         let threads = threads(flags, host, &memory, &mut notes);
         let cpus = host.cpus.iter().copied().cycle().take(threads).collect();
         note_differences(flags, threads, &mut notes);
+        if flags.napi_ids.is_some_and(|ids| ids > 0) {
+            let why = "-N has no effect: a connection goes to the core with the fewest";
+            notes.push(Note::Verbose(why.into()));
+        }
 
         Ok(Self {
             tcp_port: network.tcp_port,
@@ -105,10 +109,6 @@ pub(super) const UNAVAILABLE: &[(Given, &str)] = &[
     (|f| f.udp_port.is_some_and(|port| port != Port::Off), "-U (UDP)"),
     (|f| f.enable_ssl, "-Z (TLS)"),
     (|f| f.memory_file.is_some(), "-e (warm restart)"),
-    (|f| f.disable_dumping, "-X (refusing dumps)"),
-    (|f| f.disable_watch, "-W (refusing watch)"),
-    (|f| f.delimiter.is_some(), "-D (statistics by prefix)"),
-    (|f| f.napi_ids.is_some_and(|n| n > 0), "-N (NAPI ids)"),
 ];
 
 fn refuse_unavailable(flags: &Flags) -> Result<(), Failure> {

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -126,7 +126,7 @@ fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, String> {
 }
 
 fn deal(
-    path: &PathBuf,
+    path: &Path,
     reader: Box<dyn BufRead + Send>,
     format: &Format,
     first: Option<Row>,

@@ -8,7 +8,7 @@
 //! others no reply is larger than [`AMPLIFICATION_MAX`] times its request; they are told to connect
 //! by TCP first, if that fits, and else nothing.
 //!
-//! The network may lose datagrams, and so may we: when too many wait to be sent, a reply is dropped.
+//! The network may lose datagrams, and so may we: when too many wait, a reply is dropped.
 
 use std::net::SocketAddr;
 use std::os::fd::RawFd;

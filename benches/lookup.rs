@@ -10,6 +10,7 @@ use ringcached::shard::{Access, Key, Shard, ShardConfig, StoreMode, StoreOptions
 const KEY_BYTES: usize = 14;
 const VALUE: [u8; 64] = [b'v'; 64];
 const SEED: u64 = 7;
+const BATCH_MAX: usize = 64;
 const LOOKUPS: u64 = 4_000_000;
 
 fn main() {
@@ -58,11 +59,12 @@ fn new_shard(memory_bytes: usize) -> Shard {
 }
 
 fn lookups(shard: &mut Shard, items: u64, batch: usize) {
+    let mut keys = [Prepared::default(); BATCH_MAX];
     let mut random = Random(1);
     let mut found = 0;
     let start = Clock::now();
     for _ in 0..LOOKUPS / batch as u64 {
-        let keys = prepared(shard, batch, || random.below(items));
+        prepare(shard, &mut keys[..batch], || random.below(items));
         for (key, hash) in &keys[..batch] {
             let key = Key { bytes: key, hash: *hash };
             let hit = shard.get(&key, Access::Get).expect("the item is there");
@@ -74,10 +76,11 @@ fn lookups(shard: &mut Shard, items: u64, batch: usize) {
 }
 
 fn overwrites(shard: &mut Shard, items: u64, batch: usize) {
+    let mut keys = [Prepared::default(); BATCH_MAX];
     let mut random = Random(2);
     let start = Clock::now();
     for _ in 0..LOOKUPS / batch as u64 {
-        let keys = prepared(shard, batch, || random.below(items));
+        prepare(shard, &mut keys[..batch], || random.below(items));
         for (key, hash) in &keys[..batch] {
             let key = Key { bytes: key, hash: *hash };
             shard.store(&key, &StoreOptions::new(StoreMode::Set, 0, 0), &VALUE);
@@ -91,9 +94,10 @@ fn evictions(items: u64) {
     let mut shard = new_shard((items as usize * 104).next_multiple_of(1 << 20) / 2);
     (0..items).for_each(|number| store(&mut shard, number));
     let start = Clock::now();
+    let mut keys = [Prepared::default(); BATCH_MAX];
     let mut next = items;
     for _ in 0..LOOKUPS / 16 {
-        let keys = prepared(&shard, 16, || {
+        prepare(&shard, &mut keys[..16], || {
             next += 1;
             next
         });
@@ -106,14 +110,13 @@ fn evictions(items: u64) {
     report("store new with eviction, batch 16", LOOKUPS, start);
 }
 
-/// The keys of a batch with their hashes, their buckets and items on the way to the cache.
-fn prepared(
-    shard: &Shard,
-    batch: usize,
-    mut number: impl FnMut() -> u64,
-) -> [([u8; KEY_BYTES], u64); 64] {
-    let mut keys = [([0; KEY_BYTES], 0); 64];
-    for (key, hash) in &mut keys[..batch] {
+/// A key and its hash.
+type Prepared = ([u8; KEY_BYTES], u64);
+
+/// Makes the keys of a batch and gets their buckets and items on the way to the cache.
+fn prepare(shard: &Shard, keys: &mut [Prepared], mut number: impl FnMut() -> u64) {
+    let batch = keys.len();
+    for (key, hash) in &mut *keys {
         *key = key_of(number());
         *hash = hash_key(SEED, key);
         if batch > 1 {
@@ -121,9 +124,8 @@ fn prepared(
         }
     }
     if batch > 1 {
-        keys[..batch].iter().for_each(|(_, hash)| shard.prefetch_item(*hash));
+        keys.iter().for_each(|(_, hash)| shard.prefetch_item(*hash));
     }
-    keys
 }
 
 fn store(shard: &mut Shard, number: u64) {

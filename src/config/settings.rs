@@ -226,7 +226,7 @@ pub enum Note {
 }
 
 /// What `Config::new` must know about the machine and the process's environment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Host {
     /// The CPUs that the process may run on, at least one.
     pub cpus: Vec<CpuId>,

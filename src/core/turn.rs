@@ -27,8 +27,8 @@ const WANT_MAX: usize = 32;
 /// How long a busy core holds out for them, in microseconds. After that one is enough.
 const BATCH_US: u32 = 50;
 
-/// What the next turn should wait for. Under load each entry into the kernel then brings a batch, which
-/// costs fewer entries and wake-ups; a core with little to do answers at once.
+/// What the next turn should wait for. Under load each entry into the kernel then brings a batch,
+/// which costs fewer entries and wake-ups; a core with little to do answers at once.
 fn next_want(completions: usize) -> u32 {
     if completions < BUSY_MIN { 1 } else { completions.min(WANT_MAX) as u32 }
 }

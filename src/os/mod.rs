@@ -16,3 +16,4 @@ pub mod privileges;
 pub mod probe;
 pub mod rlimits;
 pub mod signals;
+pub mod sockets;

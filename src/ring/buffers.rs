@@ -20,6 +20,8 @@ use super::Setup;
 
 /// `IOU_PBUF_RING_INC` of `linux/io_uring.h`: buffers are consumed piece by piece.
 const INCREMENTAL: u16 = 2;
+/// The huge page size of x86-64 and of most other hosts.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// The number of a provided buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,12 +54,14 @@ impl ProvidedBuffers {
     ) -> io::Result<Self> {
         assert!(setup.buffers.is_power_of_two(), "the kernel masks the buffer ring's tail");
         let count = usize::from(setup.buffers);
-        let entries = map(count * size_of::<BufRingEntry>())?.as_mut_ptr().cast::<BufRingEntry>();
-        let memory = map(setup.buffer_bytes_total())?;
+        let entries = map(count * size_of::<BufRingEntry>(), 0)?;
+        let entries = entries.as_mut_ptr().cast::<BufRingEntry>();
+        let memory = map_buffers(setup)?;
         let address = entries as u64;
+        let wanted = if setup.buffers_shared { INCREMENTAL } else { 0 };
         // SAFETY: the ring of entries is mapped for good and holds `buffers` entries.
         let incremental = unsafe {
-            submitter.register_buf_ring_with_flags(address, setup.buffers, group, INCREMENTAL)
+            submitter.register_buf_ring_with_flags(address, setup.buffers, group, wanted)
         };
         match incremental {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
@@ -130,10 +134,21 @@ impl ProvidedBuffers {
     }
 }
 
+/// The memory of all buffers, on huge pages if that is wanted and the host has enough of them.
+fn map_buffers(setup: &Setup) -> io::Result<&'static mut [u8]> {
+    let bytes = setup.buffer_bytes_total();
+    if setup.large_pages
+        && let Ok(memory) = map(bytes.next_multiple_of(HUGE_PAGE_BYTES), libc::MAP_HUGETLB)
+    {
+        return Ok(memory);
+    }
+    map(bytes, 0)
+}
+
 /// Zeroed memory from the kernel, page-aligned, touched only when used, never unmapped.
-fn map(bytes: usize) -> io::Result<&'static mut [u8]> {
+fn map(bytes: usize, extra_flags: i32) -> io::Result<&'static mut [u8]> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | extra_flags;
     // SAFETY: a new anonymous mapping touches nothing that exists.
     let address = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, -1, 0) };
     if address == libc::MAP_FAILED {

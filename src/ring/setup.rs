@@ -27,6 +27,11 @@ pub struct Setup {
     pub buffers: u16,
     /// Bytes of each provided buffer.
     pub buffer_bytes: u32,
+    /// Let receives share a buffer. Not for datagrams: what reaches the end of a buffer goes on in
+    /// the next one on a stream, but of a datagram the rest is lost.
+    pub buffers_shared: bool,
+    /// Put the buffers on huge pages if the host has some.
+    pub large_pages: bool,
 }
 
 /// The last resort when memory that may be locked is scarce: a 64th of each queue.
@@ -39,6 +44,8 @@ impl Default for Setup {
             completions: limits::RING_COMPLETIONS,
             buffers: limits::RECEIVE_BUFFERS,
             buffer_bytes: limits::RECEIVE_BUFFER_BYTES as u32,
+            buffers_shared: true,
+            large_pages: false,
         }
     }
 }

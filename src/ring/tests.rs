@@ -1,7 +1,7 @@
 //! The ring against real sockets.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,13 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let setup = Setup { submissions: 8, completions: 64, buffers: 4, buffer_bytes: 4096 };
+        let setup = Setup {
+            submissions: 8,
+            completions: 64,
+            buffers: 4,
+            buffer_bytes: 4096,
+            ..Setup::default()
+        };
         Self { ring: Ring::new(&setup).expect("this host has io_uring"), seen: Vec::new() }
     }
 
@@ -170,8 +176,8 @@ fn a_wake_up_ends_the_wait() {
 #[test]
 fn a_datagram_is_answered_to_where_it_came_from() {
     let mut fixture = Fixture::new();
-    let server = std::net::UdpSocket::bind("127.0.0.1:0").expect("bind");
-    let client = std::net::UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let server = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let client = UdpSocket::bind("127.0.0.1:0").expect("bind");
     let fd = server.as_raw_fd();
     fixture.ring.receive_datagram(fd, Datagram::new(64), Token::new(Op::ReceiveFrom, 3, 0));
     client.send_to(b"hello", server.local_addr().expect("bound")).expect("send");
@@ -190,4 +196,22 @@ fn a_datagram_is_answered_to_where_it_came_from() {
     client.set_read_timeout(Some(Duration::from_secs(5))).expect("a time-out");
     let (bytes, source) = client.recv_from(&mut buffer).expect("a reply");
     assert_eq!((&buffer[..bytes], Some(source)), (&b"hi hello"[..], server.local_addr().ok()));
+}
+
+#[test]
+fn datagrams_come_whole_when_buffers_are_not_shared() {
+    let setup = Setup { buffers: 4, buffer_bytes: 4096, buffers_shared: false, ..Setup::default() };
+    let mut fixture =
+        Fixture { ring: Ring::new(&setup).expect("this host has io_uring"), seen: Vec::new() };
+    let receiver = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let sender = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    sender.connect(receiver.local_addr().expect("address")).expect("connect");
+    fixture.ring.receive(receiver.as_raw_fd(), Token::new(Op::Receive, 0, 0));
+    // Five and a half of them fill a buffer: a shared one would cut each sixth.
+    for _ in 0..24 {
+        sender.send(&[7; 744]).expect("send");
+        let completion = fixture.until(Op::Receive);
+        assert_eq!(completion.result, 744);
+        fixture.ring.recycle();
+    }
 }

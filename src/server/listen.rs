@@ -16,8 +16,9 @@ use nix::sys::socket::{
 };
 
 use crate::config::limits::DATAGRAM_REPLY_BYTES_MAX;
-use crate::config::{Config, Failure, ListenAddress};
+use crate::config::{Config, CpuId, Failure, ListenAddress};
 use crate::core::Sockets;
+use crate::os::sockets;
 
 /// All listening sockets of the process.
 pub struct Bound {
@@ -45,11 +46,10 @@ impl Bound {
             return Ok(Self { listeners, datagrams, addresses, udp_addresses });
         }
         let backlog = config.backlog;
-        let tcp = |address| bind_tcp(address, backlog);
-        let (listeners, addresses) =
-            bind_all(&config.listen, config.threads, SockType::Stream, tcp)?;
+        let tcp = |address, cpu| bind_tcp(address, backlog, cpu);
+        let (listeners, addresses) = bind_all(&config.listen, &config.cpus, SockType::Stream, tcp)?;
         let (datagrams, udp_addresses) =
-            bind_all(&config.udp_listen, config.threads, SockType::Datagram, bind_udp)?;
+            bind_all(&config.udp_listen, &config.cpus, SockType::Datagram, bind_udp)?;
         Ok(Self { listeners, datagrams, addresses, udp_addresses })
     }
 
@@ -67,11 +67,11 @@ type Row = (Vec<Vec<OwnedFd>>, Vec<SocketAddr>);
 /// Binds a socket for each core on each address; port 0 becomes the same free port on all.
 fn bind_all(
     addresses: &[ListenAddress],
-    cores: usize,
+    cpus: &[CpuId],
     kind: SockType,
-    bind_one: impl Fn(SocketAddr) -> nix::Result<(OwnedFd, SocketAddr)>,
+    bind_one: impl Fn(SocketAddr, CpuId) -> nix::Result<(OwnedFd, SocketAddr)>,
 ) -> Result<Row, Failure> {
-    let mut sockets: Vec<Vec<OwnedFd>> = (0..cores).map(|_| Vec::new()).collect();
+    let mut sockets: Vec<_> = cpus.iter().map(|cpu| (*cpu, Vec::new())).collect();
     let mut bound = Vec::new();
     let mut port_chosen = 0;
     for address in addresses {
@@ -87,18 +87,18 @@ fn bind_all(
             Err(failure) => return Err(failure),
         }
     }
-    Ok((sockets, bound))
+    Ok((sockets.into_iter().map(|(_, sockets)| sockets).collect(), bound))
 }
 
 fn bind_cores(
     mut wanted: SocketAddr,
-    sockets: &mut [Vec<OwnedFd>],
+    sockets: &mut [(CpuId, Vec<OwnedFd>)],
     kind: SockType,
-    bind_one: impl Fn(SocketAddr) -> nix::Result<(OwnedFd, SocketAddr)>,
+    bind_one: impl Fn(SocketAddr, CpuId) -> nix::Result<(OwnedFd, SocketAddr)>,
 ) -> Result<SocketAddr, Failure> {
     refuse_shared_port(wanted, kind)?;
-    for core in sockets {
-        let (socket, got) = bind_one(wanted).map_err(|error| cannot_listen(wanted, error))?;
+    for (cpu, core) in sockets {
+        let (socket, got) = bind_one(wanted, *cpu).map_err(|error| cannot_listen(wanted, error))?;
         wanted = got;
         core.push(socket);
     }
@@ -144,9 +144,11 @@ fn new_socket(address: SocketAddr, kind: SockType) -> nix::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn bind_tcp(address: SocketAddr, backlog: u32) -> nix::Result<(OwnedFd, SocketAddr)> {
+fn bind_tcp(address: SocketAddr, backlog: u32, cpu: CpuId) -> nix::Result<(OwnedFd, SocketAddr)> {
     let socket = new_socket(address, SockType::Stream)?;
     setsockopt(&socket, sockopt::ReusePort, &true)?;
+    // An older kernel spreads by the hash alone.
+    let _ = sockets::prefer_for_cpu(&socket, cpu);
     // Accepted sockets inherit these.
     setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
     setsockopt(&socket, sockopt::KeepAlive, &true)?;
@@ -155,9 +157,10 @@ fn bind_tcp(address: SocketAddr, backlog: u32) -> nix::Result<(OwnedFd, SocketAd
     with_port(socket, address)
 }
 
-fn bind_udp(address: SocketAddr) -> nix::Result<(OwnedFd, SocketAddr)> {
+fn bind_udp(address: SocketAddr, cpu: CpuId) -> nix::Result<(OwnedFd, SocketAddr)> {
     let socket = new_socket(address, SockType::Datagram)?;
     setsockopt(&socket, sockopt::ReusePort, &true)?;
+    let _ = sockets::prefer_for_cpu(&socket, cpu);
     // Room for a large reply's datagrams; the kernel cuts it to net.core.wmem_max.
     setsockopt(&socket, sockopt::SndBuf, &DATAGRAM_REPLY_BYTES_MAX)?;
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;

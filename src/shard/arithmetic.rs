@@ -57,7 +57,7 @@ impl Shard {
             let (front, rest) = value.split_at_mut(digits.len());
             front.copy_from_slice(digits);
             rest.fill(b' ');
-            self.bump(loc);
+            self.renew(loc);
             return Some(loc);
         }
         let recipe = self.recipe_of(loc, options.cas_new);

@@ -42,9 +42,12 @@ impl Shard {
             self.count_miss(options.access);
             return None;
         };
-        // As in memcached, whoever is handed the new item has a hit.
+        // As in memcached, whoever is handed the new item has a hit, and has fetched it.
         let header = *self.slabs.arena.header(loc);
         self.count_hit(loc, &header, options.access);
+        if options.bump {
+            self.bump(loc);
+        }
         let last_access = self.now;
         Some(Hit { shard: self, loc, last_access, hit_before: false, created: true })
     }
@@ -115,6 +118,15 @@ impl Shard {
         if header.time() != now {
             header.set_time(now);
         }
+    }
+
+    /// Marks an item as used by a command that did not read it: it is kept as others in use are,
+    /// but does not count as fetched.
+    pub(super) fn renew(&mut self, loc: Loc) {
+        let now = self.now;
+        let header = self.slabs.arena.header_mut(loc);
+        header.flags |= flag::ACTIVE;
+        header.set_time(now);
     }
 
     #[inline]

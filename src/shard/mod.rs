@@ -194,7 +194,7 @@ impl Shard {
     #[inline]
     pub fn prefetch_item(&self, hash: u64) {
         if let Some(loc) = self.index.candidate(hash) {
-            self.slabs.arena.prefetch(loc);
+            self.slabs.prefetch_item(loc);
         }
     }
 

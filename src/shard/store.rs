@@ -67,7 +67,7 @@ impl Shard {
             }
             (Set | Replace, Some(loc)) => Verdict::Replace(loc),
             (Add, Some(loc)) => {
-                self.bump(loc);
+                self.renew(loc);
                 Verdict::Refuse(Stored::NotStored)
             }
             (Append | Prepend, Some(loc)) => match options.cas_compare {

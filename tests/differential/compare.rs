@@ -30,13 +30,20 @@ impl Pair {
     pub(crate) fn start(dialect: Dialect, args: &[&str], subject_args: &[&str]) -> Self {
         let subject_args: Vec<&str> = args.iter().chain(subject_args).copied().collect();
         let reference = Server::memcached(args);
+        let subject = Server::ringcached(&subject_args);
+        for server in [&reference, &subject] {
+            // The lowest CAS ids are used up, so that scripts can name an id below all others.
+            let first = |n| format!("set first{n} 0 0 1\r\n1\r\ndelete first{n}\r\n");
+            let all: String = (0..50).map(first).collect();
+            server.connect().expect(all, "STORED\r\nDELETED\r\n".repeat(50));
+        }
         let version = reference.connect().ask("version\r\n");
         let today = match version.as_str() {
             "VERSION 1.6.18" => false,
             "VERSION 1.6.45" => true,
             other => panic!("no yardstick: {other}; what that version does is not listed"),
         };
-        Self { reference, subject: Server::ringcached(&subject_args), dialect, today }
+        Self { reference, subject, dialect, today }
     }
 
     /// Runs scripts until `commands` commands were sent to both, or fails with a shortened script.

@@ -126,6 +126,16 @@ const KNOWN_META: &[Known] = known! {
         => "HD\r\n", "CLIENT_ERROR bad command line format\r\nERROR\r\n";
 };
 
+/// Where ringcached departs from both versions, for safety or because a client demands it.
+const DEPARTURES: &[Known] = known! {
+    "more words than any client sends are refused, as memccapable demands": "delete a b c d e\r\n"
+        => "ERROR\r\n", "ERROR\r\n";
+    "a new lifetime holds, too, where the number grows": "ms g 1\r\n9\r\nma g T-1\r\nma g\r\n"
+        => "HD\r\nHD\r\nHD\r\n", "HD\r\nHD\r\nNF\r\n";
+    "a key in base64 is shown so, whoever made its item": "mg aGV5 b N0 k\r\nmg aGV5 b k\r\n"
+        => "HD khey W\r\nHD khey Z\r\n", "HD kaGV5 b W\r\nHD kaGV5 b Z\r\n";
+};
+
 /// Asks both servers every text request of the list.
 pub(crate) fn check_text(pair: &Pair) {
     check(pair, KNOWN);
@@ -134,6 +144,11 @@ pub(crate) fn check_text(pair: &Pair) {
 /// Asks both servers every meta request of the list.
 pub(crate) fn check_meta(pair: &Pair) {
     check(pair, KNOWN_META);
+}
+
+/// Asks both servers every request of the list of departures.
+pub(crate) fn check_departures(pair: &Pair) {
+    check(pair, DEPARTURES);
 }
 
 fn check(pair: &Pair, list: &[Known]) {

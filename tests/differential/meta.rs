@@ -12,7 +12,7 @@ const GET_FLAGS: &[&str] =
     &["v", "v", "f", "c", "s", "k", "t", "h", "l", "q", "u", "O", "T", "N", "R"];
 const SET_FLAGS: &[&str] = &["F", "T", "C", "M", "I", "q", "O", "k", "c"];
 const DELETE_FLAGS: &[&str] = &["q", "T", "C", "I", "O", "k"];
-const COUNT_FLAGS: &[&str] = &["N", "J", "D", "T", "M", "q", "C", "t", "c", "v", "O", "k"];
+const COUNT_FLAGS: &[&str] = &["N", "J", "D", "M", "q", "C", "t", "c", "v", "O", "k"];
 
 /// Flags that came after 1.6.18, by command.
 const GET_FLAGS_TODAY: &[&str] = &["C", "E"];
@@ -65,7 +65,7 @@ fn command(random: &mut Random, counts: bool, today: bool) -> Command {
         0..28 => set(random, today),
         28..55 => get(random, counts, today),
         55..67 => delete(random, today),
-        67..73 => number(random),
+        67..73 => number(random, today),
         73..90 if counts => count(random, today),
         73..90 => get(random, counts, today),
         90..93 => classic(random),
@@ -128,8 +128,9 @@ fn count(random: &mut Random, today: bool) -> Command {
 }
 
 /// Gives ma something to count with.
-fn number(random: &mut Random) -> Command {
+fn number(random: &mut Random, today: bool) -> Command {
     let text = random.pick(&["0", "10", "99", "18446744073709551615", "7 ", "abc"]);
+    let text = text::readable(text, today);
     let mut command = Command::text("ms ");
     command.extend(&text::number_key(random));
     command.push(format!(" {} T0\r\n{text}\r\n", text.len()));
@@ -164,14 +165,26 @@ fn flags(random: &mut Random, command: &mut Command, base64: bool, known: &[&str
     if newer.is_empty() && chosen.contains(&"N") && known.contains(&"J") {
         chosen.retain(|flag| *flag != "q");
     }
+    // memcached forgets that a key was in base64 when it makes the item anew by itself, and shows
+    // its bytes as they are, whatever they do to the line. ringcached does not.
+    if base64 {
+        chosen.retain(|flag| !matches!(*flag, "N" | "x" | "M"));
+    }
     let at = if chosen.is_empty() { 0 } else { random.below(chosen.len()) };
     if base64 {
         chosen.insert(at, "b");
     }
     let sets = known.contains(&"F");
+    // Which of two ids is the lower is told only between ids of one key: ringcached's cores count
+    // on their own. So what asks for it names ids below and above all.
+    let orders = sets && chosen.contains(&"I");
     for flag in chosen {
         command.push(" ").push(flag);
-        argument(random, command, flag, sets);
+        if orders && flag == "C" {
+            command.push(random.pick(&["1", "1125899906842624"]));
+        } else {
+            argument(random, command, flag, sets);
+        }
     }
 }
 
@@ -185,7 +198,7 @@ fn argument(random: &mut Random, command: &mut Command, flag: &str, sets: bool) 
         // Ids given by clients are unlike those that servers give, and unlike each other.
         "E" => command.push(format!("{}", (1u64 << 52) + random.next() % (1 << 40))),
         "M" => command.push(random.pick(if sets { SET_MODES } else { COUNT_MODES })),
-        "J" | "D" => command.push(random.pick(&["0", "1", "10", "18446744073709551615"])),
+        "J" | "D" => command.push(random.pick(&["0", "1", "10", "1099511627776"])),
         "O" => command.push(random.pick(&["1", "opaque", "0123456789012345678901234567890"])),
         _ => command,
     };

@@ -63,7 +63,8 @@ const STRANGE: &[&str] = &[
 #[rustfmt::skip]
 const STRANGE_TODAY: &[&str] = &[
     "\r\n", "\n", " \r\n", "a\r\n", " get x\r\n", "set\r\n", "set x\r\n", "set x 0\r\n",
-    "set x 0 0\r\n", "set x 0 0 \r\n", "cas x 0 0 4\r\nabcd\r\n", "delete\r\n", "touch\r\n", "touch x\r\n",
+    "set x 0 0\r\n", "set x 0 0 \r\n", "cas x 0 0 4\r\nabcd\r\n", "delete\r\n", "touch\r\n",
+    "touch x\r\n",
     "incr\r\n", "incr x\r\n", "decr x\r\n", "verbosity\r\n", "get\r\n", "gets\r\n", "gat\r\n",
     "gat 0\r\n", "gats 0\r\n", "get \r\n", "gets  \r\n", "delete x 10\r\n", "delete noreply\r\n",
     "touch x 0 1 2 3 4 5 6\r\n", "incr x +1\r\n", "touch x -2147483649\r\n", "set x 0 0 +2\r\n",
@@ -106,8 +107,8 @@ fn command(random: &mut Random, mood: Mood) -> Command {
         30..53 => retrieve(random, mood.counts),
         53..61 => delete(random),
         61..68 => touch(random),
-        68..75 => number(random),
-        75..90 if mood.counts => arithmetic(random),
+        68..75 => number(random, mood.today),
+        75..90 if mood.counts => arithmetic(random, mood.today),
         75..90 => retrieve(random, mood.counts),
         90..92 => flush(random),
         _ if mood.today && random.chance(50) => Command::text(random.pick(STRANGE_TODAY)),
@@ -305,18 +306,25 @@ fn touch(random: &mut Random) -> Command {
 }
 
 /// Stores a number, or what is nearly one, for incr and decr to find.
-fn number(random: &mut Random) -> Command {
-    let text = random.pick(NUMBERS);
+fn number(random: &mut Random, today: bool) -> Command {
+    let text = readable(random.pick(NUMBERS), today);
     let mut command = Command::text(random.pick(&["set ", "set ", "append ", "prepend ", "add "]));
     command.extend(&number_key(random)).push(format!(" 0 0 {}\r\n{text}\r\n", text.len()));
     command
 }
 
-fn arithmetic(random: &mut Random) -> Command {
+/// Instead of a number of 64 bits, a smaller one where 1.6.18 is the yardstick: to tell whether a
+/// value of that size is negative, it looks for a minus in whatever lies behind it in memory.
+pub(crate) fn readable(number: &str, today: bool) -> &str {
+    let large = number.parse::<u64>().is_ok_and(|number| number > u64::MAX / 16);
+    if large && !today { "1099511627776" } else { number }
+}
+
+fn arithmetic(random: &mut Random, today: bool) -> Command {
     let mut command = Command::text(random.pick(&["incr", "decr"]));
     let key = if random.chance(85) { number_key(random) } else { key(random) };
     command.push(gap(random)).extend(&key).push(gap(random));
-    command.push(one_of(random, DELTAS, DELTAS_BAD, 8));
+    command.push(readable(&one_of(random, DELTAS, DELTAS_BAD, 8), today));
     end_line(random, &mut command);
     command
 }

@@ -56,10 +56,10 @@ clock Fair /sys/devices/system/clocksource/clocksource0/current_clocksource
     echo tsc >
 memory Bad /proc/meminfo
     MemAvailable: 102400 kB
-    start the server with -m 36
+    start the server with -m 
 cgroup-memory Bad /sys/fs/cgroup/system.slice/memory.max
     67108864
-    docker run --memory 128m
+    docker run --memory 1
 thp Fair /sys/kernel/mm/transparent_hugepage/enabled
     always madvise [never]
     echo madvise >
@@ -74,7 +74,7 @@ memlock Bad /proc/self/limits
     LimitMEMLOCK=infinity
 nofile Bad /proc/self/limits
     Max open files  1024  1024  files
-    LimitNOFILE=1088
+    LimitNOFILE=10
 cpuset Fair /proc/self/status
     Cpus_allowed_list:\t1
     start with -t 1
@@ -143,6 +143,24 @@ fn large_pages_are_wanted_only_with_large_pages() {
 }
 
 #[test]
+fn what_the_server_takes_follows_its_flags() {
+    let tree = Tree::sound();
+    tree.put("/proc/meminfo", "MemAvailable: 524288 kB");
+    let verdict = |need: &Need, name| finding(&tree, need, name).verdict;
+    let small = two_threads();
+    assert_eq!(verdict(&small, "memory"), Verdict::Good);
+    // Connections have buffers, and -k locks all of it.
+    let many = Need { connections: 1_000_000, ..two_threads() };
+    assert_eq!(verdict(&many, "memory"), Verdict::Bad);
+    assert_eq!(verdict(&many, "nofile"), Verdict::Bad);
+    let locked = Need { lock_memory: true, ..two_threads() };
+    assert_eq!(
+        (verdict(&small, "memlock"), verdict(&locked, "memlock")),
+        (Verdict::Good, Verdict::Bad)
+    );
+}
+
+#[test]
 fn numa_is_judged_by_nodes_and_by_the_threads_asked_for() {
     let tree = Tree::sound();
     tree.put("/sys/devices/system/cpu/online", "0-3");
@@ -193,7 +211,8 @@ fn version_one_cgroups_bind_too() {
     tree.put("/sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_quota_us", "50000");
     tree.put("/sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_period_us", "100000");
     tree.put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712");
-    assert_eq!(finding(&tree, &two_threads(), "cgroup-memory").reading, "100 MB, for -m 64");
+    let memory = finding(&tree, &two_threads(), "cgroup-memory").reading;
+    assert!(memory.starts_with("100 MB, -m 64 takes "), "{memory}");
     assert_eq!(finding(&tree, &two_threads(), "cgroup-cpu").reading, "0.50 cores, for -t 2");
 }
 

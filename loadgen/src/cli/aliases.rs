@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn memaslap_options_become_ours() {
-        let line = "-s a:1 -T 4 -c 128 -t 20s -X 1024 -w 10k -o 0.2 -d 10 -S 5s -R -B -P 10k -v 0.1 -e 0.1";
+        let line = "-s a:1 -T 4 -c 128 -t 20s -X 1024 -w 10k -o 0.2 -d 10 -S 5s -R -B -P 10k \
+                    -v 0.1 -e 0.1";
         let line = translated(line);
         for part in [
             "-s a:1",

@@ -276,7 +276,11 @@ impl Conn {
         self.losses = 0;
     }
 
-    /// Takes the whole reply to datagram request `number` in.
+    /// Takes what a datagram, or several that say they belong together, brought for request
+    /// `number`.
+    ///
+    /// memcached itself sends every value of a multi-get as a reply of its own, "1 of 1", with the
+    /// same number: so a reply is whole when the protocol says so, not when the frames do.
     pub(super) fn receive_datagram(
         &mut self,
         protocol: Protocol,
@@ -291,8 +295,12 @@ impl Conn {
             return Ok(());
         };
         let mut pending = *pending;
+        let Link::Udp(datagrams) = &mut self.link else { return Err(Malformed) };
+        let Some(reply) = datagrams.gather(protocol, &pending, number, reply)? else {
+            return Ok(());
+        };
         let mut keys = self.keys_of(index);
-        let status = read_whole(protocol, &mut pending, reply, &mut keys, sink)?;
+        let status = read_whole(protocol, &mut pending, &reply, &mut keys, sink)?;
         for before in 0..index {
             if self.pending[before].quiet && !self.pending[before].settled {
                 self.pending[before].settled = true;

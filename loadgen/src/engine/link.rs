@@ -1,10 +1,12 @@
 //! What lies between a connection's protocol and its socket: nothing, TLS, or datagrams.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
+use super::conn::{Malformed, Pending};
 use crate::net::tls::Session;
 use crate::net::udp::Reassembly;
+use crate::wire::{self, Decoded, Element, Protocol};
 
 /// The layer of one connection.
 pub(super) enum Link {
@@ -48,4 +50,38 @@ impl Sealed {
 pub(super) struct Datagrams {
     pub(super) ends: VecDeque<usize>,
     pub(super) reassembly: Reassembly,
+    /// Starts of replies that have no end yet, by request number.
+    unfinished: BTreeMap<u16, Vec<u8>>,
+}
+
+impl Datagrams {
+    /// Adds to what came for a request before; the whole once its end is there.
+    pub(super) fn gather(
+        &mut self,
+        protocol: Protocol,
+        pending: &Pending,
+        number: u16,
+        bytes: &[u8],
+    ) -> Result<Option<Vec<u8>>, Malformed> {
+        let mut reply = self.unfinished.remove(&number).unwrap_or_default();
+        reply.extend_from_slice(bytes);
+        let mut used = 0;
+        loop {
+            match wire::decode(protocol, pending.verb, pending.keys > 1, &reply[used..]) {
+                Decoded::Malformed => return Err(Malformed),
+                Decoded::Need(_) => {
+                    self.unfinished.insert(number, reply);
+                    return Ok(None);
+                }
+                Decoded::Element(Element::Value { last: false, .. }, bytes) => used += bytes,
+                Decoded::Element(..) => return Ok(Some(reply)),
+            }
+        }
+    }
+
+    /// Drops what came for a request that was given up.
+    pub(super) fn forget(&mut self, number: u16) {
+        self.reassembly.forget(number);
+        self.unfinished.remove(&number);
+    }
 }

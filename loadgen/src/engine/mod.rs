@@ -28,6 +28,7 @@ use crate::check::history::Event;
 use crate::measure::cpu::CpuTime;
 use crate::measure::series::{self, Row};
 use crate::measure::tally::Tally;
+use crate::net::target::Transport;
 use crate::plan::Plan;
 
 /// What to do with the plan.
@@ -229,14 +230,27 @@ fn work(
     }
 }
 
+/// The thread's ring, made if there is none that fits. A crew runs one kind of transport all its
+/// life, so it is made once.
 fn ready_ring<'a>(ring: &'a mut Option<Ring>, plan: &Plan) -> io::Result<&'a mut Ring> {
     if ring.is_none() {
         let conns = plan.clients.div_ceil(plan.threads) * plan.servers.len();
         let completions = (conns as u32 * 8).next_power_of_two().clamp(4096, 65536);
-        *ring = Some(Ring::new(&Setup { completions, ..Setup::default() })?);
+        let datagrams = plan.transport == Transport::Udp;
+        let setup = Setup {
+            completions,
+            buffers: if datagrams { DATAGRAM_BUFFERS } else { Setup::default().buffers },
+            buffers_shared: !datagrams,
+            large_pages: plan.large_pages,
+            ..Setup::default()
+        };
+        *ring = Some(Ring::new(&setup)?);
     }
     Ok(ring.as_mut().expect("just made"))
 }
+
+/// Each datagram takes a whole buffer until the turn ends.
+const DATAGRAM_BUFFERS: u16 = 256;
 
 fn pin(plan: &Plan, index: usize) {
     // Timers otherwise fire up to 50 us late, on purpose. Refused, it is the kernel's default.

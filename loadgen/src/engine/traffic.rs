@@ -311,7 +311,7 @@ impl Worker {
             let key = conn.keys.front().map_or(0, |key| key.number);
             let number = (conn.sequence as u16).wrapping_sub(conn.pending.len() as u16);
             if let Link::Udp(datagrams) = &mut conn.link {
-                datagrams.reassembly.forget(number);
+                datagrams.forget(number);
             }
             conn.pending.pop_front();
             conn.keys.drain(..pending.keys as usize);

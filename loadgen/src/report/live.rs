@@ -39,7 +39,8 @@ impl Observer for Live {
         // A terminal that is gone is no reason to stop measuring.
         let _ = write!(
             stderr(),
-            "\r\x1b[K{}/s  hits {ratio:.1} %  p50 {:.0}  p99 {:.0}  p99.9 {:.0} us  errors {}{left}",
+            "\r\x1b[K{}/s  hits {ratio:.1} %  p50 {:.0}  p99 {:.0}  p99.9 {:.0} us  \
+             errors {}{left}",
             number(row.rate()),
             row.p50_us,
             row.p99_us,

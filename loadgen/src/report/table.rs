@@ -74,7 +74,8 @@ fn tail(out: &mut String, summary: &Summary) {
     if let Some(found) = &summary.verified {
         let Findings { genuine, missing, stale, corrupt, foreign } = found;
         let line = format!(
-            "{genuine} right, {missing} missing, {stale} stale, {corrupt} corrupt, {foreign} foreign"
+            "{genuine} right, {missing} missing, {stale} stale, {corrupt} corrupt, \
+             {foreign} foreign"
         );
         put(out, "values", &line);
     }

@@ -62,7 +62,8 @@ pub const PROFILES: &[Profile] = &[
     Profile {
         name: "twitter-18",
         about: "tiny values, extremely skewed",
-        options: "--mix get=96,set=4 --key-size 18 --value-size 37 --popularity zipf:2.10 --ttl 12h",
+        options: "--mix get=96,set=4 --key-size 18 --value-size 37 \
+                  --popularity zipf:2.10 --ttl 12h",
     },
     Profile {
         name: "twitter-24",
@@ -79,7 +80,8 @@ pub const PROFILES: &[Profile] = &[
     Profile {
         name: "twitter-44",
         about: "tiny values that live for a month",
-        options: "--mix get=98,set=2 --key-size 25 --value-size 22 --popularity zipf:1.41 --ttl 30d",
+        options: "--mix get=98,set=2 --key-size 25 --value-size 22 \
+                  --popularity zipf:1.41 --ttl 30d",
     },
     Profile {
         name: "twitter-25",

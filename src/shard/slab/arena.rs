@@ -11,6 +11,8 @@ use crate::shard::item::{Header, LOC_UNIT_BYTES, Loc, flag, key_at, large_at, wi
 
 /// Size of a slab page.
 pub(in crate::shard) const PAGE_BYTES: usize = 1 << 20;
+/// Most bytes of a chunk that are fetched before it is used.
+const PREFETCH_BYTES_MAX: usize = 192;
 const PAGE_UNITS: u32 = (PAGE_BYTES / LOC_UNIT_BYTES) as u32;
 /// The first huge page of the range is never used, so that no chunk has location 0.
 pub(in crate::shard) const PAGE_FIRST: u32 = (HUGE_PAGE_BYTES / PAGE_BYTES) as u32;
@@ -182,10 +184,21 @@ impl Arena {
         self.bytes_mut(loc, at, 4).copy_from_slice(&word.to_le_bytes());
     }
 
-    /// Fetches the first two cache lines of a chunk. Any location is harmless.
+    /// Fetches the line or two that a chunk's header and key start in. Any location is harmless.
     #[inline]
     pub(in crate::shard) fn prefetch(&self, loc: Loc) {
         self.region.prefetch(loc.offset());
-        self.region.prefetch(loc.offset() + 64);
+        self.region.prefetch(loc.offset() + 63);
+    }
+
+    /// Fetches the lines of a chunk up to a few; what comes after them the processor fetches
+    /// ahead by itself when the value is copied.
+    #[inline]
+    pub(in crate::shard) fn prefetch_whole(&self, loc: Loc, chunk_bytes: usize) {
+        let offset = loc.offset();
+        let last = offset + chunk_bytes.min(PREFETCH_BYTES_MAX) - 1;
+        self.region.prefetch(offset);
+        self.region.prefetch((offset + 64).min(last));
+        self.region.prefetch(last);
     }
 }

@@ -162,6 +162,12 @@ impl Slabs {
         ClassId(self.pages[PageId::of(loc).0 as usize].class)
     }
 
+    /// Fetches the start of an item.
+    #[inline]
+    pub(super) fn prefetch_item(&self, loc: Loc) {
+        self.arena.prefetch_whole(loc, self.table.chunk_bytes(self.class_of(loc)));
+    }
+
     /// All pages that may belong to a class.
     pub(super) fn page_ids(&self) -> impl Iterator<Item = PageId> + use<> {
         (PAGE_FIRST..self.fresh).map(PageId)

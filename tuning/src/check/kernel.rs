@@ -2,15 +2,13 @@
 //! and files.
 
 use io_uring::{IoUring, cqueue, squeue};
+use ringcached::config::limits::files_reserved;
 
 use super::{Finding, Mend, Need};
 use crate::host::Host;
 
 const IO_URING_DISABLED: &str = "/proc/sys/kernel/io_uring_disabled";
 const CLOCK: &str = "/sys/devices/system/clocksource/clocksource0";
-
-/// Files that are open beside connections: listeners, rings, logs, the admin port.
-const FILES_BESIDE_CONNECTIONS: u64 = 64;
 
 pub(super) fn release(host: &Host, _: &Need) -> Finding {
     let Some(release) = host.text("/proc/sys/kernel/osrelease") else {
@@ -105,7 +103,7 @@ pub(super) fn clock(host: &Host, _: &Need) -> Finding {
 }
 
 pub(super) fn open_files(host: &Host, need: &Need) -> Finding {
-    let wanted = need.connections + FILES_BESIDE_CONNECTIONS;
+    let wanted = need.connections + files_reserved(need.threads) as u64;
     let Some((soft, hard)) = limit(host, "Max open files") else {
         return Finding::unknown("not shown here");
     };

@@ -1,4 +1,9 @@
 //! Memory: enough of it, on large pages, and never on disk.
+//!
+//! How much is enough the server itself says: its budget adds rings, buffers and connections to
+//! the cache.
+
+use ringcached::config::{Asked, Budget, Config, CpuId, Flags, Host as ServerHost};
 
 use super::{Finding, Mend, Need, Setting, kernel};
 use crate::host::Host;
@@ -7,11 +12,25 @@ const HUGE: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
 const THP: &str = "/sys/kernel/mm/transparent_hugepage";
 const SWAPPINESS: &str = "/proc/sys/vm/swappiness";
 
-/// What a server takes beside `-m`: rings, buffers, code, and the kernel's side of sockets.
-const MB_BESIDE_CACHE: u64 = 64;
+/// What is mapped but in no budget, stacks and libraries, and yet locked under -k.
+const LOCKED_BESIDE_BUDGET_MB: u64 = 64;
 
 /// A glommio executor and the rings ask for this much locked memory at most.
 const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
+
+/// What the server takes at most, in MB, beside the cache; for flags that it refuses, nothing.
+fn beside_cache_mb(need: &Need) -> u64 {
+    let flags = [
+        "ringcached".to_owned(),
+        format!("-m{}", need.memory_mb),
+        format!("-c{}", need.connections),
+        format!("-t{}", need.threads),
+    ];
+    let Ok(Asked::Run(flags)) = Flags::parse(flags) else { return 0 };
+    let host = ServerHost { cpus: vec![CpuId(0)], ..ServerHost::default() };
+    let budget = Config::new(&flags, &host).map(|config| Budget::new(&config));
+    budget.map_or(0, |sum| (sum.total_bytes() - sum.cache_bytes).div_ceil(1 << 20) as u64)
+}
 
 pub(super) fn available(host: &Host, need: &Need) -> Finding {
     let Some(available_kb) = host.meminfo("MemAvailable") else {
@@ -20,11 +39,12 @@ pub(super) fn available(host: &Host, need: &Need) -> Finding {
     // Pages that lie reserved are no longer available, yet -L will take them.
     let reserved_mb = if need.large_pages { free_huge_pages(host).unwrap_or(0) * 2 } else { 0 };
     let usable_mb = available_kb / 1024 + reserved_mb;
-    let reading = format!("{usable_mb} MB to be had, for -m {}", need.memory_mb);
-    if usable_mb >= need.memory_mb + MB_BESIDE_CACHE {
+    let wanted = need.memory_mb + beside_cache_mb(need);
+    let reading = format!("{usable_mb} MB to be had, -m {} takes {wanted}", need.memory_mb);
+    if usable_mb >= wanted {
         return Finding::good(reading);
     }
-    let fits = usable_mb.saturating_sub(MB_BESIDE_CACHE);
+    let fits = usable_mb.saturating_sub(wanted - need.memory_mb);
     Finding::bad(reading, Mend::advice(format!("start the server with -m {fits} or less")))
 }
 
@@ -37,11 +57,11 @@ pub(super) fn cgroup(host: &Host, need: &Need) -> Finding {
     let Some(limit_mb) = limit.map(|bytes| bytes >> 20).filter(|&mb| mb < 1 << 40) else {
         return Finding::good("no limit");
     };
-    let reading = format!("{limit_mb} MB, for -m {}", need.memory_mb);
-    if limit_mb >= need.memory_mb + MB_BESIDE_CACHE {
+    let wanted = need.memory_mb + beside_cache_mb(need);
+    let reading = format!("{limit_mb} MB, -m {} takes {wanted}", need.memory_mb);
+    if limit_mb >= wanted {
         return Finding::good(reading);
     }
-    let wanted = need.memory_mb + MB_BESIDE_CACHE;
     Finding::bad(reading, Mend::advice(format!("docker run --memory {wanted}m, or MemoryMax=")))
 }
 
@@ -133,8 +153,8 @@ pub(super) fn memlock(host: &Host, need: &Need) -> Finding {
     let Some((_, hard)) = kernel::limit(host, "Max locked memory") else {
         return Finding::unknown("not shown here");
     };
-    let wanted =
-        if need.lock_memory { (need.memory_mb + MB_BESIDE_CACHE) << 20 } else { MEMLOCK_BYTES_MIN };
+    let locked_mb = need.memory_mb + beside_cache_mb(need) + LOCKED_BESIDE_BUDGET_MB;
+    let wanted = if need.lock_memory { locked_mb << 20 } else { MEMLOCK_BYTES_MIN };
     let shown = if hard == u64::MAX { "unlimited".into() } else { format!("{} KB", hard / 1024) };
     if hard >= wanted {
         return Finding::good(shown);

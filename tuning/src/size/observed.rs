@@ -12,6 +12,10 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::thread;
 use std::time::Duration;
 
+use ringcached::config::limits::CHUNK_BYTES_MIN_MOST;
+use ringcached::shard::ClassId;
+
+use super::layout::{Shape, classes as classes_of};
 use super::sizes::Sizes;
 
 /// A server that does not answer is given up after this.
@@ -59,7 +63,7 @@ pub fn observe(address: &str) -> io::Result<Observed> {
     slabs.extend(connection.stats("items")?);
     let settings = connection.stats("settings")?;
     let classes = classes(&slabs);
-    let payload = payload(&classes, item_bytes(&after, &settings))
+    let payload = payload(&classes, item_bytes(&slabs, &settings))
         .ok_or_else(|| io::Error::other(format!("{address} holds no items to learn from")))?;
     let items = number(&after, "curr_items");
     let rate = requests(&after) - requests(&before);
@@ -123,13 +127,35 @@ fn requests(stats: &Stats) -> f64 {
     number(stats, "cmd_get") + number(stats, "cmd_set") + number(stats, "cmd_touch")
 }
 
-/// What the server stores beside key and value. Ours tells itself apart by its settings.
-fn item_bytes(stats: &Stats, settings: &Stats) -> f64 {
-    if stats.contains_key("ringcached_version") || settings.contains_key("ringcached_version") {
+/// What the server stores beside key and value.
+fn item_bytes(slabs: &Stats, settings: &Stats) -> f64 {
+    if has_our_classes(slabs, settings) {
         return RINGCACHED_ITEM_BYTES;
     }
     let cas = settings.get("cas_enabled").is_none_or(|word| word == "yes");
     MEMCACHED_ITEM_BYTES - if cas { 0.0 } else { MEMCACHED_CAS_BYTES }
+}
+
+/// Statistics bear the same names in both servers, but from the same -n and -f they make other
+/// classes, and a class of the same number never has the same size.
+fn has_our_classes(slabs: &Stats, settings: &Stats) -> bool {
+    let (minimum, factor) = (number(settings, "chunk_size"), number(settings, "growth_factor"));
+    if minimum < 1.0 || factor <= 1.0 {
+        return false;
+    }
+    let shape = Shape {
+        chunk_bytes_min: (minimum as usize).min(CHUNK_BYTES_MIN_MOST),
+        growth_factor: factor,
+        ..Shape::default()
+    };
+    let ours = classes_of(&shape);
+    let mut seen = slabs.iter().filter_map(|(name, bytes)| {
+        let class = ClassId(name.strip_suffix(":chunk_size")?.parse().ok()?);
+        Some((class, bytes.parse::<usize>().ok()?))
+    });
+    seen.all(|(class, bytes)| {
+        (1..=ours.count()).contains(&class.0.into()) && ours.chunk_bytes(class) == bytes
+    })
 }
 
 /// One slab class in use.
@@ -204,6 +230,17 @@ mod tests {
         let none = Stats::new();
         assert_eq!(item_bytes(&none, &stats(&[("cas_enabled", "yes")])), 59.0);
         assert_eq!(item_bytes(&none, &stats(&[("cas_enabled", "no")])), 51.0);
+    }
+
+    #[test]
+    fn a_server_is_known_by_its_classes() {
+        let settings = stats(&[("chunk_size", "48"), ("growth_factor", "1.25")]);
+        let ours = stats(&[("1:chunk_size", "64"), ("3:chunk_size", "104")]);
+        let theirs = stats(&[("1:chunk_size", "96"), ("3:chunk_size", "152")]);
+        assert_eq!(item_bytes(&ours, &settings), RINGCACHED_ITEM_BYTES);
+        assert_eq!(item_bytes(&theirs, &settings), MEMCACHED_ITEM_BYTES);
+        let beyond = stats(&[("63:chunk_size", "524288")]);
+        assert_eq!(item_bytes(&beyond, &settings), MEMCACHED_ITEM_BYTES);
     }
 
     #[test]

@@ -4,14 +4,13 @@
 //! sockets, then one thread per core, pinned before its first allocation; only when
 //! every core has its ring does the server report that it is ready.
 
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 
 use crate::config::{Config, CpuId, Failure};
 use crate::control;
-use crate::core::{Administration, Core, CoreCounters, Guard, Inbox, Shared};
+use crate::core::{Administration, Core, CoreCounters, Guard, Inbox, Seen, Shared, Sockets};
 use crate::mesh::Lent;
 use crate::os::clock::Clock;
 use crate::os::{affinity, announce, daemon};
@@ -28,7 +27,11 @@ pub use listen::Bound;
 /// What kept it from starting: a socket, memory, a ring, a file it was to write.
 pub fn run(config: Config) -> Result<(), Failure> {
     let server = Server::new(config)?;
-    let _announcement = announce::listening(&server.shared.config, &server.bound.addresses)?;
+    let _announcement = announce::listening(
+        &server.shared.config,
+        &server.bound.addresses,
+        &server.bound.udp_addresses,
+    )?;
     let shared = Arc::clone(&server.shared);
     if shared.config.verbosity > 1 {
         eprint!("{}", describe::classes_and_cores(&shared));
@@ -73,6 +76,7 @@ impl Server {
             stopping: AtomicBool::new(false),
             cores_running: AtomicUsize::new(threads),
             guard: Guard::of(&config)?,
+            seen: config.udp_port.map(|_| Seen::default()),
             admin: Administration::new(&config),
             config,
         });
@@ -114,11 +118,11 @@ impl Server {
         report: mpsc::Sender<Result<(), Failure>>,
     ) -> Result<JoinHandle<()>, Failure> {
         let shared = Arc::clone(&self.shared);
-        let listeners = self.bound.of_core(index);
+        let sockets = self.bound.of_core(index);
         let cpu = shared.config.cpus[index];
         std::thread::Builder::new()
             .name(format!("core-{index}"))
-            .spawn(move || core_main(index, cpu, shared, listeners, &report))
+            .spawn(move || core_main(index, cpu, shared, sockets, &report))
             .map_err(|error| Failure::os(format_args!("no thread for core {index}"), error))
     }
 }
@@ -127,12 +131,12 @@ fn core_main(
     index: usize,
     cpu: CpuId,
     shared: Arc<Shared>,
-    listeners: Vec<RawFd>,
+    sockets: Sockets,
     report: &mpsc::Sender<Result<(), Failure>>,
 ) {
     // A CPU that went offline since start-up leaves the core unpinned, which serves all the same.
     let _ = affinity::pin(cpu);
-    let core = match Core::new(index, shared, listeners) {
+    let core = match Core::new(index, shared, sockets) {
         Ok(core) => core,
         Err(error) => {
             let _ =

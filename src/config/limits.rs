@@ -182,6 +182,9 @@ pub const OUTPUT_BYTES_MAX: usize = MIB;
 pub const UPLOAD_BYTES_MIN: usize = 8 * KIB;
 /// Values from this size on are sent from the arena without a copy.
 pub const PINNED_BYTES_MIN: usize = 16 * KIB;
+/// Longest reply by UDP, in bytes; a longer one is refused. Room for the largest value of the
+/// default `-I` and then some.
+pub const DATAGRAM_REPLY_BYTES_MAX: usize = 2 * MIB;
 /// Longest line that is no retrieval, in bytes.
 pub const LINE_BYTES_MAX: usize = 2 * KIB;
 /// From so many bytes on, the keys of an unfinished retrieval line are served.

@@ -27,8 +27,11 @@ pub struct Config {
     pub unix_mask: u32,
     /// `-b`: backlog handed to listen(2).
     pub backlog: u32,
-    /// `-U`: UDP port. `None`: off.
+    /// `-U`: UDP port; 0 for any free one. `None`: off.
     pub udp_port: Option<u16>,
+    /// The addresses to receive datagrams on: those of `listen` with the port of `-U`, unless `-l`
+    /// named a port. Empty when UDP is off.
+    pub udp_listen: Vec<ListenAddress>,
     /// `-o sock_cookie_id`: SO_MARK of the listening sockets, 0 for none.
     pub socket_mark: u32,
 

@@ -45,7 +45,8 @@ impl Config {
             unix_path: network.unix_path,
             unix_mask: flags.unix_mask.unwrap_or(limits::UNIX_MASK_DEFAULT),
             backlog: flags.listen_backlog.unwrap_or(limits::BACKLOG_DEFAULT),
-            udp_port: None,
+            udp_port: network.udp_port,
+            udp_listen: network.udp_listen,
             socket_mark: 0,
             threads,
             cpus,
@@ -105,11 +106,8 @@ impl Config {
 type Given = fn(&Flags) -> bool;
 
 /// Flags that are known but not served yet. To serve one is to delete its row and fill its field.
-pub(super) const UNAVAILABLE: &[(Given, &str)] = &[
-    (|f| f.udp_port.is_some_and(|port| port != Port::Off), "-U (UDP)"),
-    (|f| f.enable_ssl, "-Z (TLS)"),
-    (|f| f.memory_file.is_some(), "-e (warm restart)"),
-];
+pub(super) const UNAVAILABLE: &[(Given, &str)] =
+    &[(|f| f.enable_ssl, "-Z (TLS)"), (|f| f.memory_file.is_some(), "-e (warm restart)")];
 
 fn refuse_unavailable(flags: &Flags) -> Result<(), Failure> {
     match UNAVAILABLE.iter().find(|(given, _)| given(flags)) {
@@ -169,9 +167,12 @@ fn sasl_file(flags: &Flags, host: &Host) -> Result<Option<PathBuf>, Failure> {
     }
 }
 
+#[derive(Default)]
 struct Network {
     tcp_port: Option<u16>,
     listen: Vec<ListenAddress>,
+    udp_port: Option<u16>,
+    udp_listen: Vec<ListenAddress>,
     unix_path: Option<PathBuf>,
 }
 
@@ -180,19 +181,43 @@ fn network(flags: &Flags, notes: &mut Vec<Note>) -> Result<Network, Failure> {
         if !flags.listen.is_empty() || flags.port.is_some() {
             notes.push(Note::Verbose("-s turns the network off: -l and -p are not used".into()));
         }
-        let unix_path = Some(unix_path(path)?);
-        return Ok(Network { tcp_port: None, listen: Vec::new(), unix_path });
+        return Ok(Network { unix_path: Some(unix_path(path)?), ..Network::default() });
     }
-    let port = match flags.port {
-        None => limits::TCP_PORT_DEFAULT,
-        Some(Port::Fixed(port)) => port,
-        Some(Port::Any) => 0,
+    let udp_port = udp_port(flags, notes)?;
+    let tcp_port = match flags.port {
+        None => Some(udp_port.unwrap_or(limits::TCP_PORT_DEFAULT)),
+        Some(Port::Fixed(port)) => Some(port),
+        Some(Port::Any) => Some(0),
+        Some(Port::Off) if udp_port.is_some() => None,
         Some(Port::Off) => {
             return Err(Failure::usage("-p 0 turns TCP off and there is no -s: nothing to serve"));
         }
     };
-    let listen = listen::addresses(&flags.listen, port)?;
-    Ok(Network { tcp_port: Some(port), listen, unix_path: None })
+    let on = |port: Option<u16>| match port {
+        Some(port) => listen::addresses(&flags.listen, port),
+        None => Ok(Vec::new()),
+    };
+    let (listen, udp_listen) = (on(tcp_port)?, on(udp_port)?);
+    Ok(Network { tcp_port, listen, udp_port, udp_listen, unix_path: None })
+}
+
+/// The port of `-U`. Who receives datagrams is told what that means, in every case.
+fn udp_port(flags: &Flags, notes: &mut Vec<Note>) -> Result<Option<u16>, Failure> {
+    let port = match flags.udp_port {
+        None | Some(Port::Off) => return Ok(None),
+        Some(Port::Any) => 0,
+        Some(Port::Fixed(port)) => port,
+    };
+    let authenticates = [(flags.enable_sasl, "-S"), (flags.auth_file.is_some(), "-Y")];
+    if let Some((_, flag)) = authenticates.iter().find(|(is_on, _)| *is_on) {
+        return Err(Failure::usage(format!("-U knows no authentication: it can't go with {flag}")));
+    }
+    notes.push(Note::Warning(
+        "-U: anybody can send datagrams in anybody's name. Only hosts that have a TCP connection \
+         here are sent more than three times what they sent"
+            .into(),
+    ));
+    Ok(Some(port))
 }
 
 fn unix_path(path: &Path) -> Result<PathBuf, Failure> {

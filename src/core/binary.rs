@@ -5,9 +5,10 @@ use super::admin::Form;
 use super::group::Group;
 use super::state::State;
 use crate::conn::ConnId;
+use crate::protocol::admin::Stats;
 use crate::protocol::binary::BinaryCommand;
 use crate::protocol::reply::{Status, line, put_binary, put_binary_error};
-use crate::protocol::{Binary, Request};
+use crate::protocol::{Binary, Refusal, Request};
 
 impl State {
     /// Takes a command in. NOOP and VERSION go along with the commands before them, because a
@@ -23,6 +24,15 @@ impl State {
                 self.push_request(id, Request::Binary(request), group);
                 self.run(group);
                 self.finish(id);
+            }
+            BinaryCommand::Stat(Stats::Sizes) if self.is_of_datagram(id) => {
+                // A histogram goes on after its request, which a datagram does not.
+                let refusal = Refusal::Binary {
+                    opcode: request.opcode,
+                    opaque: request.opaque,
+                    status: Status::UnknownCommand,
+                };
+                self.refuse(id, refusal, group);
             }
             BinaryCommand::Flush { .. }
             | BinaryCommand::Stat(_)

@@ -7,6 +7,7 @@ use std::os::fd::RawFd;
 
 use super::admin::Dump;
 use super::upload::Upload;
+use crate::config::limits::DATAGRAM_REPLY_BYTES_MAX;
 use crate::conn::{Connection, Input};
 use crate::protocol::Parser;
 use crate::ring::{BlockPool, Message};
@@ -46,9 +47,18 @@ impl Ending {
     }
 }
 
+/// How replies get to the client.
+pub(super) enum Carrier {
+    /// As they are, by sends of its connection.
+    Plain,
+    /// In datagrams, made of what gathers here.
+    Datagram(Vec<u8>),
+}
+
 /// One connection and all that belongs to it.
 pub(super) struct Client {
     pub(super) conn: Connection,
+    carrier: Carrier,
     /// The front of a request whose rest is to come.
     pub(super) input: Input,
     /// A large value on its way into the arena.
@@ -75,6 +85,7 @@ impl Client {
     pub(super) fn new(fd: RawFd, parser: Parser, now: u32) -> Self {
         Self {
             conn: Connection::new(fd, parser),
+            carrier: Carrier::Plain,
             input: Input::default(),
             upload: None,
             output: None,
@@ -89,11 +100,33 @@ impl Client {
         }
     }
 
+    /// A client for one datagram. It has no connection; its reply is appended to `reply`.
+    pub(super) fn of_datagram(parser: Parser, reply: Vec<u8>, now: u32) -> Self {
+        const NO_SOCKET: RawFd = -1;
+        Self { carrier: Carrier::Datagram(reply), ..Self::new(NO_SOCKET, parser, now) }
+    }
+
+    /// Whether it came by UDP.
+    pub(super) fn is_of_datagram(&self) -> bool {
+        matches!(self.carrier, Carrier::Datagram(_))
+    }
+
+    /// The reply to a datagram.
+    pub(super) fn take_datagram_reply(&mut self) -> Vec<u8> {
+        match &mut self.carrier {
+            Carrier::Datagram(reply) => std::mem::take(reply),
+            Carrier::Plain => Vec::new(),
+        }
+    }
+
     /// Adds reply text.
     #[inline]
     pub(super) fn reply(&mut self, text: &[u8], pool: &mut BlockPool) {
         if text.is_empty() || !self.conn.may_send() {
             return;
+        }
+        if let Carrier::Datagram(reply) = &mut self.carrier {
+            return reply.extend_from_slice(text);
         }
         let output = self.output.get_or_insert_with(|| pool.take_message());
         output.append(text, pool);
@@ -103,6 +136,14 @@ impl Client {
     /// Adds a value that stays where it is. A client that can't be sent to gives it back.
     pub(super) fn reply_pinned(&mut self, pin: Pin, pool: &mut BlockPool) -> Option<Pin> {
         if !self.conn.may_send() {
+            return Some(pin);
+        }
+        if let Carrier::Datagram(reply) = &mut self.carrier {
+            // One that is too long to be sent is at least seen to be.
+            for piece in pin.value.pieces() {
+                let room = (DATAGRAM_REPLY_BYTES_MAX + 1).saturating_sub(reply.len());
+                reply.extend_from_slice(&piece[..piece.len().min(room)]);
+            }
             return Some(pin);
         }
         let output = self.output.get_or_insert_with(|| pool.take_message());
@@ -116,7 +157,10 @@ impl Client {
 
     /// Bytes that wait to be sent, those in flight not counted.
     pub(super) fn output_bytes(&self) -> usize {
-        self.output.as_ref().map_or(0, |output| output.left())
+        match &self.carrier {
+            Carrier::Plain => self.output.as_ref().map_or(0, |output| output.left()),
+            Carrier::Datagram(reply) => reply.len(),
+        }
     }
 
     /// The message to send now.

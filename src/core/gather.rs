@@ -7,6 +7,7 @@
 //! Requests that are not about one key are answered at once, after what was gathered before them
 //! has run: the order of a connection's replies is always the order of its requests.
 
+use super::datagrams::may_come_by_datagram;
 use super::execute::{Work, key_of};
 use super::group::{Group, Operation};
 use super::state::State;
@@ -159,6 +160,11 @@ impl State {
                 };
                 self.push(id, arithmetic.key, work, group);
             }
+            Request::Admin(command)
+                if self.is_of_datagram(id) && !may_come_by_datagram(&command) =>
+            {
+                self.push_literal(id, line::ERROR, group);
+            }
             Request::Admin(command) => {
                 self.run(group);
                 self.administer(id, command);
@@ -207,6 +213,10 @@ impl State {
             self.push_literal(id, line::END, group);
         }
         None
+    }
+
+    pub(super) fn is_of_datagram(&mut self, id: ConnId) -> bool {
+        self.clients.get_mut(id).is_some_and(|client| client.is_of_datagram())
     }
 
     fn is_paused(&mut self, id: ConnId) -> bool {
@@ -270,7 +280,7 @@ impl State {
         group.push(Operation { conn, shard, key: no_key(), hash, work: Work::Literal(text) });
     }
 
-    fn refuse(&mut self, id: ConnId, refusal: Refusal, group: &mut Group<'_>) {
+    pub(super) fn refuse(&mut self, id: ConnId, refusal: Refusal, group: &mut Group<'_>) {
         match refusal {
             Refusal::Line(text) => self.push_literal(id, text, group),
             binary @ Refusal::Binary { .. } => {

@@ -59,6 +59,9 @@ impl State {
         let fd = socket.into_raw_fd();
         let id = self.clients.insert(Client::new(fd, parser, self.clock.now));
         let peer = self.registry().add(id, fd, self.clock.now);
+        if let (Some(seen), Some(peer)) = (&self.shared.seen, peer) {
+            seen.connected(peer.ip(), self.clock.now);
+        }
         self.log_connection("conn_new", peer, format_args!("cfd={fd}"));
         self.counters().connections_total.add(1);
         self.list(id);
@@ -108,6 +111,9 @@ impl State {
             self.end_task(id, &task);
         }
         let peer = self.registry().remove(id);
+        if let (Some(seen), Some(peer)) = (&self.shared.seen, peer) {
+            seen.disconnected(peer.ip(), self.clock.now);
+        }
         let rest = format_args!("reason={} cfd={}", client.ending.name(), client.conn.fd);
         self.log_connection("conn_close", peer, rest);
         self.counters().connections_closed.add(1);

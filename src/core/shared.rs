@@ -9,6 +9,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::admin::Administration;
 use super::auth::Guard;
 use super::counters::CoreCounters;
+use super::seen::Seen;
 use crate::config::Config;
 use crate::mesh::Lent;
 use crate::os::clock::Clock;
@@ -38,6 +39,8 @@ pub struct Shared {
     pub cores_running: AtomicUsize,
     /// Who may come in, if not everybody.
     pub guard: Option<Guard>,
+    /// With UDP: the hosts that may be sent more than they asked with.
+    pub seen: Option<Seen>,
     /// What administrators change and watch.
     pub admin: Administration,
 }

@@ -41,6 +41,8 @@ pub(super) struct State {
     /// This turn's log, and memory for what is sent of it.
     pub(super) log: Log,
     pub(super) log_to_send: Vec<u8>,
+    /// Memory for the reply to a datagram.
+    pub(super) datagram_reply: Vec<u8>,
 }
 
 impl State {
@@ -79,6 +81,7 @@ impl State {
             idle_look_at: Self::first_idle_look(clock.now, config.idle_timeout_s),
             log: Log::new(config.worker_logbuf_bytes),
             log_to_send: Vec::new(),
+            datagram_reply: Vec::new(),
             shared,
         }
     }

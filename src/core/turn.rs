@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::datagrams::Datagrams;
 use super::group::Group;
 use super::shared::{Letter, Note, Shared};
 use super::state::State;
@@ -32,11 +33,21 @@ fn next_want(completions: usize) -> u32 {
     if completions < BUSY_MIN { 1 } else { completions.min(WANT_MAX) as u32 }
 }
 
+/// The sockets that a core serves, beside the connections that it accepts.
+#[derive(Clone, Debug, Default)]
+pub struct Sockets {
+    /// They listen.
+    pub listeners: Vec<RawFd>,
+    /// They receive datagrams.
+    pub datagrams: Vec<RawFd>,
+}
+
 /// A core: its ring and all that the ring doesn't know.
 pub struct Core {
     ring: Ring,
     state: State,
     listeners: Vec<Listener>,
+    datagrams: Datagrams,
     completions: Vec<Completion>,
     /// False while all wait for a connection to end, with `-o no_maxconns_fast`.
     is_accepting: bool,
@@ -68,8 +79,9 @@ impl Core {
     ///
     /// # Errors
     /// When the kernel refuses the ring.
-    pub fn new(index: usize, shared: Arc<Shared>, listeners: Vec<RawFd>) -> io::Result<Self> {
+    pub fn new(index: usize, shared: Arc<Shared>, sockets: Sockets) -> io::Result<Self> {
         let ring = Ring::new(&Setup::default())?;
+        let Sockets { listeners, datagrams } = sockets;
         shared.admin.registries[index].set_listeners(listeners.clone());
         let listeners = listeners.into_iter().map(|fd| Listener { fd, armed: false }).collect();
         let state = State::new(index, shared);
@@ -78,6 +90,7 @@ impl Core {
             ring,
             state,
             listeners,
+            datagrams: Datagrams::new(datagrams),
             completions,
             is_accepting: true,
             rests: false,
@@ -93,6 +106,7 @@ impl Core {
     pub fn run(mut self) -> io::Result<()> {
         self.arm_listeners();
         self.arm_wake();
+        self.datagrams.arm(&mut self.ring);
         while !self.is_done() {
             self.ring.enter(self.wait())?;
             self.turn();
@@ -112,6 +126,7 @@ impl Core {
                 Op::Shutdown => self.state.shut(completion),
                 Op::Close => self.state.closed(completion),
                 Op::Send | Op::Accept | Op::Wake | Op::Cancel | Op::Connect => {}
+                Op::ReceiveFrom | Op::SendTo => {}
             }
         }
         self.state.run(&mut group);
@@ -121,6 +136,10 @@ impl Core {
                 Op::Send => self.state.sent(&mut self.ring, completion),
                 Op::Accept => self.accepted(completion),
                 Op::Wake => self.woken(),
+                Op::ReceiveFrom => {
+                    self.datagrams.received(&mut self.ring, &mut self.state, completion);
+                }
+                Op::SendTo => self.datagrams.sent(&mut self.ring, completion),
                 _ => {}
             }
         }

@@ -4,6 +4,7 @@
 //! - [`cores`]: shards, tokens, mailboxes, placement of connections;
 //! - [`io_uring`]: how the ring is used, and what the kernel must offer;
 //! - [`memory`]: items, slab classes, the index, eviction, the budget;
+//! - [`protocol`]: what clients are told, authentication, UDP, differences from memcached;
 //! - [`operations`]: starting, sizing, limits, containers, files, signals, exit codes.
 
 pub mod architecture;
@@ -11,3 +12,4 @@ pub mod cores;
 pub mod io_uring;
 pub mod memory;
 pub mod operations;
+pub mod protocol;

@@ -24,13 +24,19 @@ pub struct Announcement {
     pid_file: Option<PathBuf>,
 }
 
-/// Announces that the server listens on `tcp`, the bound addresses with their true ports.
+/// Announces that the server listens on `tcp` and `udp`, the bound addresses with their true
+/// ports.
 ///
 /// # Errors
 /// Exit code 73 when the pid file or the port file cannot be written.
-pub fn listening(config: &Config, tcp: &[SocketAddr]) -> Result<Announcement, Failure> {
+pub fn listening(
+    config: &Config,
+    tcp: &[SocketAddr],
+    udp: &[SocketAddr],
+) -> Result<Announcement, Failure> {
     if let Some(path) = &config.port_file {
-        replace(path, "lck", &port_lines(tcp)).map_err(|error| cannot(path, &error))?;
+        let lines = port_lines("TCP", tcp) + &port_lines("UDP", udp);
+        replace(path, "lck", &lines).map_err(|error| cannot(path, &error))?;
     }
     if let Some(path) = &config.pid_file {
         warn_of_other(path);
@@ -52,12 +58,12 @@ impl Drop for Announcement {
 }
 
 /// The lines of `MEMCACHED_PORT_FILENAME`, one for each address and no line twice.
-fn port_lines(tcp: &[SocketAddr]) -> String {
+fn port_lines(transport: &str, bound: &[SocketAddr]) -> String {
     let mut lines = String::new();
-    for (i, address) in tcp.iter().enumerate() {
-        if !tcp[..i].contains(address) {
+    for (i, address) in bound.iter().enumerate() {
+        if !bound[..i].contains(address) {
             let family = if address.is_ipv4() { "INET" } else { "INET6" };
-            let _ = writeln!(lines, "TCP {family}: {}", address.port());
+            let _ = writeln!(lines, "{transport} {family}: {}", address.port());
         }
     }
     lines
@@ -99,6 +105,6 @@ mod tests {
     fn each_address_has_one_line() {
         let bound = ["127.0.0.1:5", "[::1]:5", "127.0.0.1:5", "127.0.0.1:6"];
         let bound: Vec<SocketAddr> = bound.iter().map(|text| text.parse().unwrap()).collect();
-        assert_eq!(port_lines(&bound), "TCP INET: 5\nTCP INET6: 5\nTCP INET: 6\n");
+        assert_eq!(port_lines("TCP", &bound), "TCP INET: 5\nTCP INET6: 5\nTCP INET: 6\n");
     }
 }

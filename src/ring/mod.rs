@@ -6,6 +6,7 @@
 //!
 //! - **Received bytes** lie in provided buffers ([`buffers`]). [`Ring::bytes`] shows them until
 //!   [`Ring::recycle`], which the loop calls once a turn, gives them back.
+//! - **Datagrams** come and go with their address, each owned as a [`Datagram`] in the same way.
 //! - **Bytes to send** are handed over as an owned [`Message`] and come back with
 //!   [`Ring::take_message`] after the send's last completion. So nothing can free or change what
 //!   the kernel still reads.
@@ -20,6 +21,7 @@
 #![allow(unsafe_code)]
 
 mod buffers;
+mod datagram;
 mod message;
 mod setup;
 mod token;
@@ -32,6 +34,7 @@ use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, EnterFlags, SubmissionQueue, Submitter, cqueue, opcode, squeue};
 
 pub use buffers::{BufferId, Received};
+pub use datagram::Datagram;
 pub use message::{Block, BlockPool, Message, Segment};
 pub use setup::Setup;
 pub use token::{Op, Token};
@@ -97,6 +100,8 @@ pub struct Ring {
     buffers: ProvidedBuffers,
     /// Sends in flight, by slot: at most one a slot.
     in_flight: Vec<Option<Box<Message>>>,
+    /// Datagrams in flight in either direction, by slot, of which they have a row of their own.
+    datagrams: Vec<Option<Box<Datagram>>>,
     /// The kernel knows a shorter time to wait for many than for one (Linux 6.12).
     can_batch: bool,
     /// Where the wake-up's eight bytes go.
@@ -124,6 +129,7 @@ impl Ring {
             completions,
             buffers,
             in_flight: Vec::new(),
+            datagrams: Vec::new(),
             can_batch,
             wake_bytes: Box::leak(Box::new([0; 8])),
             overflows: 0,
@@ -168,6 +174,44 @@ impl Ring {
     /// Gives back the message of a send whose completion has come.
     pub fn take_message(&mut self, slot: u32) -> Option<Box<Message>> {
         self.in_flight.get_mut(slot as usize)?.take()
+    }
+
+    /// Receives one datagram into `datagram`, which comes back by [`Ring::take_datagram`].
+    ///
+    /// # Panics
+    /// When the slot has a datagram in flight already.
+    pub fn receive_datagram(&mut self, fd: RawFd, mut datagram: Box<Datagram>, token: Token) {
+        let entry = datagram.receive_entry(fd);
+        self.hold_datagram(datagram, token);
+        self.push(entry, token);
+    }
+
+    /// Sends one datagram, which comes back by [`Ring::take_datagram`].
+    ///
+    /// # Panics
+    /// When the slot has a datagram in flight already.
+    pub fn send_datagram(&mut self, fd: RawFd, mut datagram: Box<Datagram>, token: Token) {
+        let entry = datagram.send_entry(fd);
+        self.hold_datagram(datagram, token);
+        self.push(entry, token);
+    }
+
+    fn hold_datagram(&mut self, datagram: Box<Datagram>, token: Token) {
+        let slot = token.slot() as usize;
+        if self.datagrams.len() <= slot {
+            self.datagrams.resize_with(slot + 1, || None);
+        }
+        assert!(self.datagrams[slot].is_none(), "one datagram at a time per slot");
+        self.datagrams[slot] = Some(datagram);
+    }
+
+    /// Gives back the datagram of an operation whose completion has come.
+    pub fn take_datagram(&mut self, completion: &Completion) -> Option<Box<Datagram>> {
+        let mut datagram = self.datagrams.get_mut(completion.token.slot() as usize)?.take()?;
+        if completion.token.op() == Op::ReceiveFrom {
+            datagram.received(usize::try_from(completion.result).unwrap_or(0));
+        }
+        Some(datagram)
     }
 
     /// Ends both directions of a socket: what is armed on it completes, the peer sees the end.
@@ -286,6 +330,14 @@ impl Ring {
         self.submissions.sync();
         // SAFETY: as above.
         unsafe { self.submissions.push(&entry) }.expect("an emptied submission queue has room");
+    }
+}
+
+impl Drop for Ring {
+    /// What is in flight now may still be read or written by the kernel: it is never freed.
+    fn drop(&mut self) {
+        std::mem::forget(std::mem::take(&mut self.in_flight));
+        std::mem::forget(std::mem::take(&mut self.datagrams));
     }
 }
 

@@ -174,6 +174,31 @@ fn a_wake_up_ends_the_wait() {
 }
 
 #[test]
+fn a_datagram_is_answered_to_where_it_came_from() {
+    let mut fixture = Fixture::new();
+    let server = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let client = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let fd = server.as_raw_fd();
+    fixture.ring.receive_datagram(fd, Datagram::new(64), Token::new(Op::ReceiveFrom, 3, 0));
+    client.send_to(b"hello", server.local_addr().expect("bound")).expect("send");
+    let completion = fixture.until(Op::ReceiveFrom);
+    let request = fixture.ring.take_datagram(&completion).expect("it was in flight");
+    assert_eq!((request.bytes(), request.source()), (&b"hello"[..], client.local_addr().ok()));
+    let mut reply = Datagram::new(64);
+    reply.append(b"hi ");
+    reply.append(request.bytes());
+    reply.reply_to(&request);
+    fixture.ring.send_datagram(fd, reply, Token::new(Op::SendTo, 4, 0));
+    let completion = fixture.until(Op::SendTo);
+    assert!(fixture.ring.take_datagram(&completion).is_some());
+    assert!(fixture.ring.take_datagram(&completion).is_none(), "it comes back once");
+    let mut buffer = [0; 64];
+    client.set_read_timeout(Some(Duration::from_secs(5))).expect("a time-out");
+    let (bytes, source) = client.recv_from(&mut buffer).expect("a reply");
+    assert_eq!((&buffer[..bytes], Some(source)), (&b"hi hello"[..], server.local_addr().ok()));
+}
+
+#[test]
 fn datagrams_come_whole_when_buffers_are_not_shared() {
     let setup = Setup { buffers: 4, buffer_bytes: 4096, buffers_shared: false, ..Setup::default() };
     let mut fixture =

@@ -31,10 +31,14 @@ pub enum Op {
     Cancel = 7,
     /// A socket connected.
     Connect = 8,
+    /// A datagram came.
+    ReceiveFrom = 9,
+    /// A datagram went.
+    SendTo = 10,
 }
 
 impl Op {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Accept,
         Self::Receive,
         Self::Send,
@@ -43,6 +47,8 @@ impl Op {
         Self::Wake,
         Self::Cancel,
         Self::Connect,
+        Self::ReceiveFrom,
+        Self::SendTo,
     ];
 }
 

@@ -5,7 +5,7 @@
 //! first core accepts for all, and the placement of connections spreads them.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -15,15 +15,21 @@ use nix::sys::socket::{
     listen, setsockopt, socket, sockopt,
 };
 
+use crate::config::limits::DATAGRAM_REPLY_BYTES_MAX;
 use crate::config::{Config, CpuId, Failure, ListenAddress};
+use crate::core::Sockets;
 use crate::os::sockets;
 
 /// All listening sockets of the process.
 pub struct Bound {
     /// By core.
-    sockets: Vec<Vec<OwnedFd>>,
+    listeners: Vec<Vec<OwnedFd>>,
+    /// By core.
+    datagrams: Vec<Vec<OwnedFd>>,
     /// What is listened on over TCP.
     pub addresses: Vec<SocketAddr>,
+    /// Where datagrams are received.
+    pub udp_addresses: Vec<SocketAddr>,
 }
 
 impl Bound {
@@ -32,67 +38,86 @@ impl Bound {
     /// # Errors
     /// The address and the reason.
     pub fn new(config: &Config) -> Result<Self, Failure> {
-        let mut bound = Self {
-            sockets: (0..config.threads).map(|_| Vec::new()).collect(),
-            addresses: Vec::new(),
-        };
         if let Some(path) = &config.unix_path {
-            bound.sockets[0].push(bind_unix(path, config.unix_mask, config.backlog)?);
-            return Ok(bound);
+            let mut listeners: Vec<_> = (0..config.threads).map(|_| Vec::new()).collect();
+            listeners[0].push(bind_unix(path, config.unix_mask, config.backlog)?);
+            let datagrams = listeners.iter().map(|_| Vec::new()).collect();
+            let (addresses, udp_addresses) = (Vec::new(), Vec::new());
+            return Ok(Self { listeners, datagrams, addresses, udp_addresses });
         }
-        let mut port_chosen = 0;
-        for address in &config.listen {
-            let port = if address.port == 0 { port_chosen } else { address.port };
-            match bound.bind_address(address, port, config) {
-                Ok(port) if address.port == 0 => port_chosen = port,
-                Ok(_) => {}
-                Err(_) if address.optional && !bound.addresses.is_empty() => {}
-                Err(failure) => return Err(failure),
-            }
-        }
-        Ok(bound)
+        let backlog = config.backlog;
+        let tcp = |address, cpu| bind_tcp(address, backlog, cpu);
+        let (listeners, addresses) = bind_all(&config.listen, &config.cpus, SockType::Stream, tcp)?;
+        let (datagrams, udp_addresses) =
+            bind_all(&config.udp_listen, &config.cpus, SockType::Datagram, bind_udp)?;
+        Ok(Self { listeners, datagrams, addresses, udp_addresses })
     }
 
     /// The sockets of one core.
     #[must_use]
-    pub fn of_core(&self, core: usize) -> Vec<RawFd> {
-        self.sockets[core].iter().map(AsRawFd::as_raw_fd).collect()
+    pub fn of_core(&self, core: usize) -> Sockets {
+        let of = |sockets: &[OwnedFd]| sockets.iter().map(AsRawFd::as_raw_fd).collect();
+        Sockets { listeners: of(&self.listeners[core]), datagrams: of(&self.datagrams[core]) }
     }
+}
 
-    fn bind_address(
-        &mut self,
-        address: &ListenAddress,
-        mut port: u16,
-        config: &Config,
-    ) -> Result<u16, Failure> {
-        for core in 0..config.threads {
-            let wanted = SocketAddr::new(address.host, port);
-            if core == 0 {
-                refuse_shared_port(wanted)?;
+/// Sockets by core, and the addresses that they are bound to.
+type Row = (Vec<Vec<OwnedFd>>, Vec<SocketAddr>);
+
+/// Binds a socket for each core on each address; port 0 becomes the same free port on all.
+fn bind_all(
+    addresses: &[ListenAddress],
+    cpus: &[CpuId],
+    kind: SockType,
+    bind_one: impl Fn(SocketAddr, CpuId) -> nix::Result<(OwnedFd, SocketAddr)>,
+) -> Result<Row, Failure> {
+    let mut sockets: Vec<_> = cpus.iter().map(|cpu| (*cpu, Vec::new())).collect();
+    let mut bound = Vec::new();
+    let mut port_chosen = 0;
+    for address in addresses {
+        let port = if address.port == 0 { port_chosen } else { address.port };
+        match bind_cores(SocketAddr::new(address.host, port), &mut sockets, kind, &bind_one) {
+            Ok(got) => {
+                if address.port == 0 {
+                    port_chosen = got.port();
+                }
+                bound.push(got);
             }
-            let cpu = config.cpus[core];
-            let (socket, got) = bind_tcp(wanted, config.backlog, cpu).map_err(|error| {
-                Failure::os(format_args!("can't listen on {wanted}"), explain(error))
-            })?;
-            port = got.port();
-            self.sockets[core].push(socket);
-            if core == 0 {
-                self.addresses.push(got);
-            }
+            Err(_) if address.optional && !bound.is_empty() => {}
+            Err(failure) => return Err(failure),
         }
-        Ok(port)
     }
+    Ok((sockets.into_iter().map(|(_, sockets)| sockets).collect(), bound))
+}
+
+fn bind_cores(
+    mut wanted: SocketAddr,
+    sockets: &mut [(CpuId, Vec<OwnedFd>)],
+    kind: SockType,
+    bind_one: impl Fn(SocketAddr, CpuId) -> nix::Result<(OwnedFd, SocketAddr)>,
+) -> Result<SocketAddr, Failure> {
+    refuse_shared_port(wanted, kind)?;
+    for (cpu, core) in sockets {
+        let (socket, got) = bind_one(wanted, *cpu).map_err(|error| cannot_listen(wanted, error))?;
+        wanted = got;
+        core.push(socket);
+    }
+    Ok(wanted)
 }
 
 /// With `SO_REUSEPORT` alone, a second server of the same user would silently share the port.
 /// A socket without it is refused the address while somebody listens there.
-fn refuse_shared_port(address: SocketAddr) -> Result<(), Failure> {
+fn refuse_shared_port(address: SocketAddr, kind: SockType) -> Result<(), Failure> {
     if address.port() == 0 {
         return Ok(());
     }
-    let probe = new_socket(address)
+    let probe = new_socket(address, kind)
         .and_then(|probe| bind(probe.as_raw_fd(), &SockaddrStorage::from(address)));
-    probe.map_err(|error| Failure::os(format_args!("can't listen on {address}"), explain(error)))
+    probe.map_err(|error| cannot_listen(address, error))
+}
+
+fn cannot_listen(address: SocketAddr, error: Errno) -> Failure {
+    Failure::os(format_args!("can't listen on {address}"), explain(error))
 }
 
 fn explain(error: Errno) -> String {
@@ -105,10 +130,14 @@ fn explain(error: Errno) -> String {
     format!("{}{hint}", error.desc())
 }
 
-fn new_socket(address: SocketAddr) -> nix::Result<OwnedFd> {
+fn new_socket(address: SocketAddr, kind: SockType) -> nix::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, None)?;
+    if kind == SockType::Stream {
+        // A connection that lingers from an earlier run is no reason to wait. Datagram sockets
+        // don't linger, and with this option two servers could share a port unnoticed.
+        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    }
     if address.is_ipv6() {
         setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
     }
@@ -116,7 +145,7 @@ fn new_socket(address: SocketAddr) -> nix::Result<OwnedFd> {
 }
 
 fn bind_tcp(address: SocketAddr, backlog: u32, cpu: CpuId) -> nix::Result<(OwnedFd, SocketAddr)> {
-    let socket = new_socket(address)?;
+    let socket = new_socket(address, SockType::Stream)?;
     setsockopt(&socket, sockopt::ReusePort, &true)?;
     // An older kernel spreads by the hash alone.
     let _ = sockets::prefer_for_cpu(&socket, cpu);
@@ -125,6 +154,21 @@ fn bind_tcp(address: SocketAddr, backlog: u32, cpu: CpuId) -> nix::Result<(Owned
     setsockopt(&socket, sockopt::KeepAlive, &true)?;
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
     listen(&socket, Backlog::new(backlog.min(i32::MAX as u32) as i32)?)?;
+    with_port(socket, address)
+}
+
+fn bind_udp(address: SocketAddr, cpu: CpuId) -> nix::Result<(OwnedFd, SocketAddr)> {
+    let socket = new_socket(address, SockType::Datagram)?;
+    setsockopt(&socket, sockopt::ReusePort, &true)?;
+    let _ = sockets::prefer_for_cpu(&socket, cpu);
+    // Room for a large reply's datagrams; the kernel cuts it to net.core.wmem_max.
+    setsockopt(&socket, sockopt::SndBuf, &DATAGRAM_REPLY_BYTES_MAX)?;
+    bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
+    with_port(socket, address)
+}
+
+/// A bound socket with its address, the port as it turned out.
+fn with_port(socket: OwnedFd, address: SocketAddr) -> nix::Result<(OwnedFd, SocketAddr)> {
     let storage: SockaddrStorage = getsockname(socket.as_raw_fd())?;
     let port = storage
         .as_sockaddr_in()

@@ -50,6 +50,11 @@ impl Server {
         Self::start(&subject_binary(), &on_loopback(args))
     }
 
+    /// The same, which also receives datagrams, on the same port.
+    pub(crate) fn ringcached_on_udp(args: &[&str]) -> Self {
+        Self::ringcached(&[&["-U", "{port}", "-t", "2"], args].concat())
+    }
+
     /// The same with variables in its environment.
     pub(crate) fn ringcached_with(variables: &[(&str, &Path)], args: &[&str]) -> Self {
         Self::start_with(&subject_binary(), variables, &on_loopback(args))
@@ -60,7 +65,8 @@ impl Server {
         Self::start(&reference_binary(), &on_loopback(args))
     }
 
-    /// Starts `binary` on a free port and waits until it answers.
+    /// Starts `binary` on a free port, which stands in for `{port}` in `args`, and waits until it
+    /// answers.
     pub(crate) fn start(binary: &Path, args: &[&str]) -> Self {
         Self::start_with(binary, &[], args)
     }
@@ -70,7 +76,9 @@ impl Server {
         let log = super::scratch_path(&format!("{port}.log"));
         let mut command = command(binary, port);
         let output = fs::File::create(&log).expect("a log file can be made");
-        command.args(args).stdin(Stdio::null());
+        let port_text = port.to_string();
+        command.args(args.iter().map(|arg| arg.replace("{port}", &port_text)));
+        command.stdin(Stdio::null());
         command.envs(variables.iter().copied());
         command.stdout(output.try_clone().expect("a second handle")).stderr(output);
         let child = command.spawn().unwrap_or_else(|error| {

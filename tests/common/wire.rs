@@ -4,7 +4,7 @@
 //! and read either up to an expected ending or until the server closes.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,11 @@ pub(crate) enum End {
 
 impl Wire {
     pub(crate) fn connect(port: u16) -> io::Result<Self> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self::connect_to(Ipv4Addr::LOCALHOST.into(), port)
+    }
+
+    pub(crate) fn connect_to(host: IpAddr, port: u16) -> io::Result<Self> {
+        let address = SocketAddr::from((host, port));
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(REPLY_WITHIN))?;

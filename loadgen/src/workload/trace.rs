@@ -256,6 +256,7 @@ fn row(
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::path::PathBuf;
 
     const TWITTER: &str = "0,q:q:1:8WTfjZU14ee,17,213,4,get,0\n\
                            1,yDqF,3q,A:1AJrrJ1nnCJKKrnGx1A,27,27,5,add,3600\n\

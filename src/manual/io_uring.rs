@@ -20,6 +20,12 @@
 //! | shutdown, close, cancel | single |
 //! | wake-up by another thread | `read` of an eventfd, armed again each time |
 //!
+//! A turn that brought eight completions or more makes the next one wait for about as many, up to
+//! 32, but at most 50 us: fewer entries and wake-ups under load, and better tails. Over fifty
+//! connections it gave 8 % of the CPU per key at depth 16 and nothing that stands out of the noise
+//! at depth 1; p99 fell from 997 to 871 us and from 623 to 517 us. A core with less to do waits for
+//! one completion only.
+//!
 //! # Memory that the kernel holds
 //!
 //! Memory given to the kernel stays untouched until the operation's last completion. Receive

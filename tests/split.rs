@@ -30,8 +30,10 @@ const ADMINISTRATION: &[u8] =
     b"verbosity 0\r\nversion\r\nflush_all\r\nstats reset\r\nlru bogus\r\n\
     cache_memlimit 1\r\nslabs reassign 1 1\r\nflush_all noreply\r\nget k\r\n";
 
-const META: &[u8] = b"ms k 5 T0 F7 MS\r\nhello\r\nmg k v f t s k\r\nmg none v q\r\nmg none k O9\r\n\
-    ms k 3 q\r\nabc\r\nmg aw== b k v\r\nma n N0 J5 v\r\nma n D3 v\r\nmd k I T30\r\nmg k v\r\nmd k q\r\n\
+const META: &[u8] =
+    b"ms k 5 T0 F7 MS\r\nhello\r\nmg k v f t s k\r\nmg none v q\r\nmg none k O9\r\n\
+    ms k 3 q\r\nabc\r\nmg aw== b k v\r\nma n N0 J5 v\r\nma n D3 v\r\n\
+     md k I T30\r\nmg k v\r\nmd k q\r\n\
     md none q\r\nms k 2 MX\r\nab\r\nmg k !\r\nms k 9\r\nmn\r\nmn\r\n\r\nmn\r\n";
 
 /// SET, GETK, GETQ of nothing, ADDQ refused, INCR that makes its number, DELETEQ, VERSION-free,

@@ -154,12 +154,12 @@ fn memory_that_cannot_be_locked_is_a_warning() {
     let directory = Directory::new("lock");
     directory.open_to_all();
     let server = Server::start_as_is(
-        &mut limited("--memlock=65536:65536"),
+        &mut limited("--memlock=1048576:1048576"),
         &directory,
         &["-u", "nobody", "-k"],
     );
     let text = server.stop();
-    assert!(text.contains("warning: -k has no effect: 64 KB may be locked"), "{text}");
+    assert!(text.contains("warning: -k has no effect: 1024 KB may be locked"), "{text}");
 }
 
 // ---- The running process ----

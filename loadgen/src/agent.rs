@@ -1,13 +1,14 @@
 //! Several hosts under one load: a leader and agents that wait for its orders.
 //!
-//! One line of JSON for every message, over TCP. The leader sends its command line; each agent builds the
-//! same plan with another place in it (its part of the arrivals, streams and keys of its own), connects
-//! to the servers and says that it is ready. Then the leader, which loads as well, names the moment: "in
-//! so many microseconds", less half of a round trip that was measured just before, so clocks need
-//! not agree. At the end histograms come back in HDR's own form and are added up.
+//! One line of JSON for every message, over TCP. The leader sends its command line; each agent
+//! builds the same plan with another place in it (its part of the arrivals, streams and keys of its
+//! own), connects to the servers and says that it is ready. Then the leader, which loads as well,
+//! names the moment: "in so many microseconds", less half of a round trip that was measured just
+//! before, so clocks need not agree. At the end histograms come back in HDR's own form and are
+//! added up.
 //!
-//! An agent does what a leader says, within limits: it loads, and it writes no files. A word that both
-//! know keeps strangers out; it is no encryption.
+//! An agent does what a leader says, within limits: it loads, and it writes no files. A word that
+//! both know keeps strangers out; it is no encryption.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};

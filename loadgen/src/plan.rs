@@ -59,7 +59,8 @@ pub enum Load {
     },
 }
 
-/// The parts of a trace, one for each worker, of which each can be taken once: a trace is replayed by one run.
+/// The parts of a trace, one for each worker, of which each can be taken once: a trace is replayed
+/// by one run.
 #[derive(Clone, Default)]
 pub struct Replays(Arc<Mutex<Vec<Option<Replay>>>>);
 

@@ -66,8 +66,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Adds what another host saw at the same time. Counts of an interval are summed; its percentiles become those
-    /// of the host that fared worse, since they can't be summed.
+    /// Adds what another host saw at the same time. Counts of an interval are summed; its
+    /// percentiles become those of the host that fared worse, since they can't be summed.
     pub fn merge(&mut self, other: Self) {
         self.tally.merge(&other.tally);
         self.duration = self.duration.max(other.duration);

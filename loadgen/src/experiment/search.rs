@@ -1,10 +1,11 @@
 //! Finds the highest rate at which a condition holds, such as `p99<1ms`.
 //!
-//! A rate holds when three things are true: the condition on the response time, no errors, and that the rate was
-//! really delivered: of the requests that were due in the measured time nearly all were answered in it. Without
-//! the last a generator that can't keep up, or a server that answers late, would pass for one that holds. The search starts from what a closed loop delivers, halves the
-//! gap between the highest rate that held and the lowest that did not until it is small, and tries the
-//! winner again, lower if it fails, so that luck does not win.
+//! A rate holds when three things are true: the condition on the response time, no errors, and that
+//! the rate was really delivered: of the requests that were due in the measured time nearly all
+//! were answered in it. Without the last a generator that can't keep up, or a server that answers
+//! late, would pass for one that holds. The search starts from what a closed loop delivers, halves
+//! the gap between the highest rate that held and the lowest that did not until it is small, and
+//! tries the winner again, lower if it fails, so that luck does not win.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,7 +148,8 @@ fn probe(
     let errors = outcome.tally.errors_total();
     let in_time = value_us <= condition.limit.as_secs_f64() * 1e6;
     let counters = &outcome.tally.counters;
-    // What was due is known from the schedule that was kept, not from its mean rate, which chance misses.
+    // What was due is known from the schedule that was kept, not from its mean rate, which chance
+    // misses.
     let due = summary.requests + errors + counters.arrivals_unsent;
     let delivered = counters.requests_in_time as f64 >= DELIVERED * due as f64;
     let answered = summary.requests > 0;

@@ -29,7 +29,8 @@ pub struct Axis {
 const VALUES_MAX: usize = 200;
 
 impl Axis {
-    /// Reads `connections=1,10,100`, `rate=10k:100k:10k` (low, high, step) or `depth=1:64:x2` (low, high, factor).
+    /// Reads `connections=1,10,100`, `rate=10k:100k:10k` (low, high, step) or `depth=1:64:x2` (low,
+    /// high, factor).
     pub fn parse(text: &str, count: impl Fn(&str) -> Result<f64, String>) -> Result<Self, String> {
         let (option, list) = text.split_once('=').ok_or("--sweep wants OPTION=VALUES")?;
         let mut values = Vec::new();

@@ -1,4 +1,5 @@
-//! A run's outcome as it travels between hosts: counters as JSON, histograms in HDR's compressed form.
+//! A run's outcome as it travels between hosts: counters as JSON, histograms in HDR's compressed
+//! form.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

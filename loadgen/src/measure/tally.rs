@@ -105,17 +105,20 @@ pub struct CommandTally {
 pub struct Counters {
     /// Errors by kind.
     errors: [u64; ErrorKind::ALL.len()],
-    /// Requests answered before the end of the measured time; the others came while the run drained.
+    /// Requests answered before the end of the measured time; the others came while the run
+    /// drained.
     pub requests_in_time: u64,
     /// Bytes handed to the kernel.
     pub bytes_sent: u64,
     /// Bytes received.
     pub bytes_received: u64,
-    /// Open loop: requests handed to the kernel more than the allowed lag after their intended start.
+    /// Open loop: requests handed to the kernel more than the allowed lag after their intended
+    /// start.
     pub sends_late: u64,
     /// Open loop: the greatest lag of a send behind its intended start, in nanoseconds.
     pub lag_ns_max: u64,
-    /// Open loop: turns in which arrivals had to wait because the cap of requests in flight was reached.
+    /// Open loop: turns in which arrivals had to wait because the cap of requests in flight was
+    /// reached.
     pub arrivals_capped: u64,
     /// Open loop: arrivals that were due and never sent.
     pub arrivals_unsent: u64,

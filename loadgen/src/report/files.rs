@@ -1,4 +1,5 @@
-//! Files for other programs: JSON, CSV and HDR logs. A disk that is full is told, with the file's name.
+//! Files for other programs: JSON, CSV and HDR logs. A disk that is full is told, with the file's
+//! name.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -43,7 +44,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
 /// Writes a row for each interval.
 pub fn csv(path: &Path, rows: &[Row]) -> Result<(), String> {
     let mut text = String::from(
-        "at_s,length_s,requests,rate,hits,misses,errors,p50_us,p90_us,p99_us,p99_9_us,max_us,service_p99_us\n",
+        "at_s,length_s,requests,rate,hits,misses,errors,p50_us,p90_us,p99_us,p99_9_us,max_us,\
+         service_p99_us\n",
     );
     for row in rows {
         let rate = row.rate();
@@ -59,8 +61,8 @@ pub fn csv(path: &Path, rows: &[Row]) -> Result<(), String> {
 
 /// A mergeable log: two histograms an interval, tagged `response` and `service`, in nanoseconds.
 ///
-/// Intervals are kept in the log's compressed form while the run goes on and written at its end, so that no disk
-/// gets into the measurement.
+/// Intervals are kept in the log's compressed form while the run goes on and written at its end, so
+/// that no disk gets into the measurement.
 pub struct HdrLog {
     path: PathBuf,
     begun: SystemTime,

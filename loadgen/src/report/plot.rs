@@ -1,4 +1,5 @@
-//! Pictures: latency by percentile, latency and rate over time, rate against tails for sweeps and searches.
+//! Pictures: latency by percentile, latency and rate over time, rate against tails for sweeps and
+//! searches.
 //!
 //! Everything is drawn as SVG; a PNG is that SVG rendered with the fonts of the host.
 

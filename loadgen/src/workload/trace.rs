@@ -1,9 +1,10 @@
-//! Replays of traces: Twitter's cache-trace and Meta's CacheLib key-value traces, as CSV, plain or compressed.
+//! Replays of traces: Twitter's cache-trace and Meta's CacheLib key-value traces, as CSV, plain or
+//! compressed.
 //!
-//! A reader thread parses and deals the rows out to the workers by key, so that each key's requests keep their order
-//! and no worker waits for a disk. What matters of a trace is kept (which keys recur, how long keys
-//! and values are, which operation, which time to live) and its names are not: a key becomes the hash of its
-//! name, written with the length it had.
+//! A reader thread parses and deals the rows out to the workers by key, so that each key's requests
+//! keep their order and no worker waits for a disk. What matters of a trace is kept (which keys
+//! recur, how long keys and values are, which operation, which time to live) and its names are not:
+//! a key becomes the hash of its name, written with the length it had.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};

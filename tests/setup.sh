@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Installs what the tests need on a Debian 12: the memcached that replies are compared with, and the clients
-# that are driven against the server. Python's and node's packages go under the target directory, so that
+# Installs what the tests need on a Debian 12: the memcached that replies are compared with, the clients that
+# are driven against the server, and the programs that stand before it. Python's and node's packages go under the target directory, so that
 # nothing of them reaches the system. Run again it finds all in place and ends at once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 clients=${CARGO_TARGET_DIR:-target}/clients
 
-debian=(gcc libc6-dev git memcached libmemcached-tools procps python3-venv strace systemd util-linux)
+debian=(gcc libc6-dev git libcache-memcached-perl libmemcached-tools memcached nginx-light php-cli
+  php-memcache php-memcached procps python3-venv ruby ruby-dalli strace systemd util-linux)
 python=(python-memcached==1.62 pymemcache==4.0.0 pylibmc==1.6.3 python-binary-memcached==0.33.0)
 node=(memjs@1.3.2)
 
@@ -26,7 +27,8 @@ install_debian() {
   echo "installing: ${missing[*]}"
   [ "$(id -u)" = 0 ] || fail "run it as root, or first: apt-get install ${missing[*]}"
   apt-get update -qq || fail "apt-get update failed: is a package mirror in reach?"
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" \
+  # Runlevel 1 keeps memcached and nginx from being started, and from taking their usual ports.
+  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" \
     >/dev/null || fail "apt-get could not install: ${missing[*]}"
 }
 

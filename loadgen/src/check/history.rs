@@ -365,7 +365,7 @@ mod tests {
             // New, then old again, beside an unfinished write.
             (
                 &[write(1, 0, 10), write(2, 20, 90), read(2, 30, 40), read(1, 50, 60)],
-                "held at the same time",
+                "version 2 was there while version 1 held",
             ),
             (
                 &[write(1, 0, NEVER_NS), read(1, 20, 30), absent(40, 50), read(1, 60, 70)],

@@ -184,6 +184,7 @@ fn shard_config(config: &Config, index: usize, hash_seed: u64) -> ShardConfig {
             warm_factor: config.lru.warm_factor,
             temporary_ttl: config.lru.temporary_ttl,
             segmented: config.lru.segmented,
+            probation: config.lru.probation,
         },
         reassign: config.slab_reassign,
         automove: config.slab_automove,

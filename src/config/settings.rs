@@ -163,7 +163,7 @@ pub struct ListenAddress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CpuId(pub usize);
 
-/// The segmented LRU's shape.
+/// What stays when memory is full, and the shape of the lists that decide it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LruSettings {
     /// `-o hot_lru_pct`: share of a class that HOT may take, in percent.
@@ -179,6 +179,9 @@ pub struct LruSettings {
     pub temporary_ttl: Option<u32>,
     /// False under `-o no_lru_maintainer`: one plain list a class.
     pub segmented: bool,
+    /// New items are on probation in HOT; else, under `-o lru_maintainer`, HOT, WARM and COLD are
+    /// memcached's segmented LRU.
+    pub probation: bool,
 }
 
 /// The crawler's settings.

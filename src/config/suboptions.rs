@@ -54,6 +54,7 @@ impl Default for Extended {
                 warm_factor: 2.0,
                 temporary_ttl: None,
                 segmented: true,
+                probation: true,
             },
             crawler: CrawlerSettings {
                 enabled: true,
@@ -166,8 +167,8 @@ const TABLE: &[Suboption] = &[
     row("tail_repair_time", Number(0, u32::MAX, |e, n| e.tail_repair_time_s = n),
         Idle("no item can get stuck at the end of a list"), "seconds to a forced repair"),
     // LRU and crawler.
-    row("lru_maintainer", Switch(|e| e.lru.segmented = true), Works,
-        "lists HOT, WARM and COLD a class (default)"),
+    row("lru_maintainer", Switch(segmented_lru), Works,
+        "memcached's segmented LRU (not given: new items are on probation)"),
     row("no_lru_maintainer", Switch(|e| e.lru.segmented = false), Works, "one list a class"),
     row("hot_lru_pct", Number(1, limits::LRU_PCT_MOST as u32, |e, n| e.lru.hot_pct = n as u8),
         Works, "share of HOT, in percent (20)"),
@@ -233,6 +234,11 @@ const TABLE: &[Suboption] = &[
     row("proxy_uring", Any, PROXY, ""),
     row("proxy_memprofile", Any, PROXY, ""),
 ];
+
+fn segmented_lru(e: &mut Extended) {
+    e.lru.segmented = true;
+    e.lru.probation = false;
+}
 
 /// What `no_modern` stands for.
 fn old_defaults(e: &mut Extended) {
@@ -364,6 +370,8 @@ mod tests {
         assert!(!read_one("maxconns_fast,no_maxconns_fast").unwrap().maxconns_fast);
         assert!(read_one("no_modern,maxconns_fast").unwrap().maxconns_fast);
         assert!(!read_one("no_modern").unwrap().lru.segmented);
+        let lru = read_one("no_lru_maintainer,lru_maintainer").unwrap().lru;
+        assert!(lru.segmented && !lru.probation);
     }
 
     #[test]

@@ -149,10 +149,21 @@ pub enum Lru {
         /// Age factor of WARM.
         warm_factor: f64,
     },
-    /// True: segmented, false: flat.
-    Segmented(bool),
+    /// Which lists there are, and what goes first.
+    Mode(LruMode),
     /// Items with a TTL up to this many seconds go to the temporary LRU; `None` switches it off.
     TempTtl(Option<u32>),
+}
+
+/// `lru mode ...`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LruMode {
+    /// One list a class.
+    Flat,
+    /// memcached's HOT, WARM and COLD.
+    Segmented,
+    /// Ours: new items are on probation in HOT.
+    Probation,
 }
 
 /// `lru_crawler ...`.

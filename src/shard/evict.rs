@@ -93,13 +93,44 @@ impl Shard {
     /// The item of the class that would go next.
     pub(super) fn tail(&self, class: ClassId) -> Option<Loc> {
         let tail = |segment| self.lists.list(class, segment).tail;
-        [Segment::Cold, Segment::Hot, Segment::Warm].map(tail).into_iter().find(|loc| loc.is_some())
+        let order = if self.is_hot_full(class) {
+            [Segment::Hot, Segment::Cold, Segment::Warm]
+        } else {
+            [Segment::Cold, Segment::Hot, Segment::Warm]
+        };
+        order.map(tail).into_iter().find(|loc| loc.is_some())
+    }
+
+    /// Whether items on probation take more than their share, so that one of them goes next.
+    fn is_hot_full(&self, class: ClassId) -> bool {
+        let lru = &self.config.lru;
+        lru.segmented && lru.probation && self.is_over(class, Segment::Hot, lru.hot_pct)
+    }
+
+    fn is_over(&self, class: ClassId, segment: Segment, pct: u8) -> bool {
+        let bytes_max = self.lists.class_bytes(class) * u64::from(pct) / 100;
+        self.lists.list(class, segment).bytes > bytes_max
+    }
+
+    /// Lets WARM flow into COLD: the two are one queue, and COLD is the part that goes next.
+    fn flow(&mut self, class: ClassId) {
+        for _ in 0..PULLS_MAX {
+            if !self.is_over(class, Segment::Warm, self.config.lru.warm_pct) {
+                break;
+            }
+            let loc = self.lists.list(class, Segment::Warm).tail;
+            self.counters_of(class).moves_to_cold += 1;
+            self.requeue(class, loc, Segment::Cold);
+        }
     }
 
     /// Moves a few items out of HOT and WARM where these hold more than their share or older
     /// items than they should.
     fn balance(&mut self, class: ClassId) {
         let lru = self.config.lru;
+        if lru.segmented && lru.probation {
+            return self.flow(class);
+        }
         let bytes = self.lists.class_bytes(class);
         let cold_age = self.tail_age(class, Segment::Cold).unwrap_or(0);
         let (hot_pct, warm_pct) = if lru.segmented { (lru.hot_pct, lru.warm_pct) } else { (0, 0) };
@@ -174,7 +205,9 @@ impl Shard {
         counters.evicted_nonzero += u64::from(header.exptime != 0);
         counters.evicted_unfetched += u64::from(!header.has(flag::FETCHED));
         counters.evicted_active += u64::from(header.has(flag::ACTIVE));
-        self.end_at(loc);
+        let hash = self.hash_of(loc);
+        self.end(self.slot_of(hash, loc), hash, loc);
+        self.index.remember(hash);
     }
 
     /// Fetches what the next eviction of the class will need.

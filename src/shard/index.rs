@@ -22,7 +22,10 @@ use super::slab::{BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, PageKind, Tabl
 /// Buckets that share overflow lines.
 const GROUP_BUCKETS: usize = 32;
 /// Items a bucket has on average when growing starts, times ten.
-const LOAD_MAX_TENTHS: usize = 96;
+const LOAD_MAX_TENTHS: usize = 108;
+/// Items that a bucket has on average at least, times ten, before a table grows on for which items
+/// have to go.
+const LOAD_DENSE_TENTHS: usize = 96;
 /// Buckets that an index has at least.
 const BUCKETS_MIN: usize = GROUP_BUCKETS;
 
@@ -40,6 +43,15 @@ enum Line {
     Group(u32),
     /// Further overflow line.
     Spare(u32),
+}
+
+/// What the index knows of a key that comes into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// Nothing.
+    New,
+    /// It was evicted not long ago.
+    Evicted,
 }
 
 /// What the index wants before it can split the next bucket.
@@ -61,6 +73,8 @@ pub(super) struct Index {
     groups: Table<Overflow>,
     /// Further overflow lines.
     spare: Table<Overflow>,
+    /// The first of those that are in no chain, plus one; 0 = none.
+    spare_free: u32,
     /// Buckets when the current doubling began; a power of two.
     /// `base <= buckets.len() <= 2 * base`.
     base: usize,
@@ -88,7 +102,17 @@ impl Index {
         let spare = Table::reserve(items_max / OVERFLOW_LANES + buckets_max, overflow_kind)?;
         buckets.grow(base)?;
         groups.grow(base / GROUP_BUCKETS)?;
-        Ok(Self { buckets, groups, spare, base, len: 0, growing: false, grows, generation: 0 })
+        Ok(Self {
+            buckets,
+            groups,
+            spare,
+            spare_free: 0,
+            base,
+            len: 0,
+            growing: false,
+            grows,
+            generation: 0,
+        })
     }
 
     /// Items in the index.
@@ -179,19 +203,36 @@ impl Index {
         None
     }
 
-    /// Adds an item that is not there yet. May need an overflow line; false if there is no
-    /// memory for one.
-    pub(super) fn insert(&mut self, hash: u64, loc: Loc) -> bool {
+    /// Adds an item that is not there yet, and says whether it has been. May need an overflow
+    /// line; `None` if there is no memory for one.
+    pub(super) fn insert(&mut self, hash: u64, loc: Loc) -> Option<Memory> {
+        let number = self.bucket_of(hash);
+        let bucket = &mut self.buckets.lines_mut()[number];
+        let room = bucket.lanes(0);
+        let mut memory = Memory::New;
+        if room != 0 {
+            let ghosts = bucket.lanes_at(ghost_of(hash)) & room;
+            if ghosts != 0 {
+                memory = Memory::Evicted;
+            }
+            let lane = if ghosts != 0 { ghosts } else { lanes_to_lose(bucket, room, hash) };
+            bucket.set(lane.trailing_zeros() as usize, tag_of(hash), loc.0);
+        } else if !self.spill(number, tag_of(hash), loc) {
+            return None;
+        }
+        self.len += 1;
+        Some(memory)
+    }
+
+    /// Remembers a key whose item was evicted, if its bucket has an empty lane.
+    pub(super) fn remember(&mut self, hash: u64) {
         let number = self.bucket_of(hash);
         let bucket = &mut self.buckets.lines_mut()[number];
         let room = bucket.lanes(0);
         if room != 0 {
-            bucket.set(room.trailing_zeros() as usize, tag_of(hash), loc.0);
-        } else if !self.spill(number, tag_of(hash), loc) {
-            return false;
+            let lane = lanes_to_lose(bucket, room, hash).trailing_zeros() as usize;
+            bucket.set(lane, 0, ghost_of(hash));
         }
-        self.len += 1;
-        true
     }
 
     /// Puts an item into the overflow lines of its bucket's group.
@@ -220,10 +261,36 @@ impl Index {
 
     /// Chains one more overflow line behind `line`.
     fn chain(&mut self, line: Line) -> Option<Line> {
-        let spare = self.spare.len();
-        self.spare.grow(spare + 1).ok()?;
-        self.overflow_mut(line).next = spare as u32 + 1;
-        Some(Line::Spare(spare as u32))
+        let number = match self.spare_free {
+            0 => {
+                let number = self.spare.len();
+                self.spare.grow(number + 1).ok()?;
+                number as u32
+            }
+            free => {
+                let next = &mut self.overflow_mut(Line::Spare(free - 1)).next;
+                self.spare_free = std::mem::take(next);
+                free - 1
+            }
+        };
+        self.overflow_mut(line).next = number + 1;
+        Some(Line::Spare(number))
+    }
+
+    /// Takes lines that have become empty out of a group's chain.
+    fn unchain(&mut self, group: u32) {
+        let mut line = Line::Group(group);
+        while let Some(next) = next_line(self.overflow(line)) {
+            let following = self.overflow(next).next;
+            let Line::Spare(number) = next else { unreachable!("only spare lines are chained") };
+            if self.overflow(next).lanes(0) == (1 << OVERFLOW_LANES) - 1 {
+                self.overflow_mut(line).next = following;
+                self.overflow_mut(next).next = self.spare_free;
+                self.spare_free = number + 1;
+            } else {
+                line = next;
+            }
+        }
     }
 
     /// Takes an item out.
@@ -252,15 +319,18 @@ impl Index {
         self.generation += 1;
     }
 
-    /// What the next step of growing needs. Starts a doubling when it is due.
+    /// What the next step of growing needs. Starts a doubling when it is due. `is_dear` says that
+    /// items have to go for it: then it goes no further than it must.
     #[inline]
-    pub(super) fn growth(&mut self) -> Growth {
+    pub(super) fn growth(&mut self, is_dear: bool) -> Growth {
+        let reaches = |tenths: usize| self.len * 10 >= self.buckets.len() * tenths;
         if !self.growing {
-            let full = self.len * 10 >= self.buckets.len() * LOAD_MAX_TENTHS;
-            if !full || !self.grows {
+            if !reaches(LOAD_MAX_TENTHS) || !self.grows {
                 return Growth::Idle;
             }
             self.growing = true;
+        } else if is_dear && !reaches(LOAD_DENSE_TENTHS) {
+            return Growth::Idle;
         }
         self.growth_needs()
     }
@@ -328,6 +398,7 @@ impl Index {
             }
             at = next_line(&overflow);
         }
+        self.unchain((old / GROUP_BUCKETS) as u32);
     }
 
     /// Moves a spilled item of bucket `old` into bucket `half` if that has room.
@@ -399,6 +470,26 @@ fn tag_of(hash: u64) -> u8 {
     ((hash >> 40) as u8).max(1)
 }
 
+/// What an empty lane holds in place of a location to remember a key: never 0, which is no key.
+#[inline]
+fn ghost_of(hash: u64) -> u32 {
+    (hash >> 16) as u32 | 1
+}
+
+/// Empty lanes of a bucket, the best to be filled first: those that remember nothing, else those
+/// from a lane on that changes with the key.
+fn lanes_to_lose(bucket: &Bucket, room: u32, hash: u64) -> u32 {
+    let blank = bucket.lanes_at(0) & room;
+    let from = room & (u32::MAX << ((hash >> 52) % BUCKET_LANES as u64));
+    if blank != 0 {
+        blank
+    } else if from != 0 {
+        from
+    } else {
+        room
+    }
+}
+
 fn next_line(overflow: &Overflow) -> Option<Line> {
     overflow.next.checked_sub(1).map(Line::Spare)
 }
@@ -425,10 +516,10 @@ mod tests {
     fn filled(hash_power: u8, count: u32, grows: bool) -> Index {
         let mut index = Index::new(hash_power, 1 << 20, grows, PageKind::Plain).unwrap();
         for n in 1..=count {
-            if index.growth() != Growth::Idle {
+            if index.growth(false) != Growth::Idle {
                 index.split(|loc| hash(loc.0), |_| ());
             }
-            assert!(index.insert(hash(n), Loc(n)));
+            assert_eq!(index.insert(hash(n), Loc(n)), Some(Memory::New));
         }
         index
     }
@@ -459,6 +550,35 @@ mod tests {
         assert_eq!(index.len(), 2_500);
         assert_holds(&index, (2..=5_000).step_by(2));
         assert!(index.find(hash(1), |loc| loc == Loc(1)).is_none());
+    }
+
+    #[test]
+    fn an_evicted_key_is_remembered_until_its_lane_is_needed() {
+        let mut index = filled(6, 200, true);
+        let evict = |index: &mut Index, n: u32| {
+            let (slot, _) = index.find(hash(n), |loc| loc == Loc(n)).unwrap();
+            index.remove(slot, hash(n));
+            index.remember(hash(n));
+        };
+        (1..=20).for_each(|n| evict(&mut index, n));
+        assert_eq!(index.len(), 180);
+        assert!(index.find(hash(1), |_| true).is_none_or(|found| found.1 != Loc(1)));
+        let again = |index: &mut Index, n: u32| index.insert(hash(n), Loc(n)).unwrap();
+        let known = (1..=20).filter(|&n| again(&mut index, n) == Memory::Evicted).count();
+        assert!(known >= 15, "{known} of 20");
+        (1..=20).for_each(|n| evict(&mut index, n));
+        // Enough new items to take every lane.
+        (1000..1400).for_each(|n| assert_eq!(again(&mut index, n), Memory::New));
+        let known = (1..=20).filter(|&n| again(&mut index, n) == Memory::Evicted).count();
+        assert!(known <= 5, "{known} of 20");
+    }
+
+    #[test]
+    fn lines_that_a_split_empties_are_used_again() {
+        let index = filled(6, 200_000, true);
+        let needed = index.bucket_count() / GROUP_BUCKETS;
+        assert!(index.spare.len() < 3 * needed, "{} lines for {needed} groups", index.spare.len());
+        assert_holds(&index, 1..=200_000);
     }
 
     #[test]

@@ -103,14 +103,15 @@ impl Shard {
         Some((slot, loc))
     }
 
-    /// Marks an item as used: first as fetched, the next time as active. Moving it in its list
-    /// waits until it gets to the tail.
+    /// Marks an item as fetched and as active; in the segmented LRU as active only if it was
+    /// fetched before. Moving it in its list waits until it gets to the tail.
     #[inline]
     pub(super) fn bump(&mut self, loc: Loc) {
         let now = self.now;
-        let segmented = self.config.lru.segmented;
+        let lru = &self.config.lru;
+        let needs_two = lru.segmented && !lru.probation;
         let header = self.slabs.arena.header_mut(loc);
-        let active = if segmented && !header.has(flag::FETCHED) { 0 } else { flag::ACTIVE };
+        let active = if needs_two && !header.has(flag::FETCHED) { 0 } else { flag::ACTIVE };
         let flags = header.flags | flag::FETCHED | active;
         if flags != header.flags {
             header.flags = flags;

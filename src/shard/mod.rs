@@ -231,7 +231,7 @@ impl Shard {
     /// Splits one bucket of the index if that is due and there is memory for it.
     #[inline]
     fn grow_index(&mut self) {
-        match self.index.growth() {
+        match self.index.growth(self.slabs.pages_available() == 0) {
             Growth::Idle => return,
             Growth::Ready => {}
             Growth::Needs(bytes) => {

@@ -77,8 +77,11 @@ pub struct LruConfig {
     pub warm_factor: f64,
     /// Items that live at most so many seconds go to TEMP, whose items are not evicted.
     pub temporary_ttl: Option<u32>,
-    /// Segmented LRU; else one list a class.
+    /// HOT, WARM and COLD; else one list a class.
     pub segmented: bool,
+    /// With `segmented`: new items are on probation in HOT; else HOT, WARM and COLD are
+    /// memcached's segmented LRU.
+    pub probation: bool,
 }
 
 impl Default for LruConfig {
@@ -90,6 +93,7 @@ impl Default for LruConfig {
             warm_factor: 2.0,
             temporary_ttl: None,
             segmented: true,
+            probation: true,
         }
     }
 }

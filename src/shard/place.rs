@@ -8,7 +8,7 @@
 //! An item that ends while it is pinned is only unlinked; its chunks come back with the last pin.
 
 use super::chain::{self, CONTINUATION_AT};
-use super::index::Slot;
+use super::index::{Memory, Slot};
 use super::item::{HEAD_UNIT_BYTES, Header, Loc, Segment, Shape, flag, kind, mark};
 use super::slab::PageId;
 use super::{Key, Miss, Shard, StoreOptions};
@@ -147,11 +147,11 @@ impl Shard {
     #[inline]
     pub(super) fn link(&mut self, hash: u64, loc: Loc) -> bool {
         self.grow_index();
-        if !self.index.insert(hash, loc) {
+        let Some(memory) = self.index.insert(hash, loc) else {
             self.free_item(loc);
             return false;
-        }
-        self.enlist(loc);
+        };
+        self.enlist(loc, memory);
         true
     }
 
@@ -159,7 +159,7 @@ impl Shard {
     pub(super) fn swap(&mut self, slot: Slot, old: Loc, new: Loc) {
         self.index.replace(slot, new);
         self.delist(old);
-        self.enlist(new);
+        self.enlist(new, Memory::Evicted);
         self.free_or_orphan(old);
     }
 
@@ -207,9 +207,9 @@ impl Shard {
 
     /// Puts an item at the head of the list where new items start.
     #[inline]
-    fn enlist(&mut self, loc: Loc) {
+    fn enlist(&mut self, loc: Loc, memory: Memory) {
         let (class, bytes) = (self.slabs.class_of(loc), self.slabs.arena.item_bytes(loc));
-        let segment = self.first_segment(self.slabs.arena.header(loc).exptime);
+        let segment = self.first_segment(self.slabs.arena.header(loc).exptime, memory);
         self.lists.push(&mut self.slabs.arena, (class, segment), loc, bytes);
         self.counters.total_items += 1;
     }
@@ -220,12 +220,13 @@ impl Shard {
         self.lists.remove(&mut self.slabs.arena, class, loc, bytes);
     }
 
-    fn first_segment(&self, exptime: u32) -> Segment {
+    fn first_segment(&self, exptime: u32, memory: Memory) -> Segment {
         let lru = &self.config.lru;
         let lives = exptime.saturating_sub(self.now);
         match lru.temporary_ttl {
             _ if !lru.segmented => Segment::Cold,
             Some(ttl) if exptime != 0 && lives <= ttl => Segment::Temp,
+            _ if lru.probation && memory == Memory::Evicted => Segment::Warm,
             _ => Segment::Hot,
         }
     }

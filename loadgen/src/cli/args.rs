@@ -154,6 +154,12 @@ pub struct Args {
     /// Share of the sets that make a new key; popular keys are then the newest.
     #[arg(long, default_value_t = 0.0, help_heading = "Workload")]
     pub growth: f64,
+    /// Share of the requests for a key that no other request names.
+    #[arg(long, default_value_t = 0.0, help_heading = "Workload")]
+    pub once: f64,
+    /// Share of the requests with which a key is replaced by a new one, as popular as the old.
+    #[arg(long, default_value_t = 0.0, help_heading = "Workload")]
+    pub churn: f64,
     /// Times to live: 60, 1h-2h, or weighted; 0 is for ever.
     #[arg(long, default_value = "0", value_parser = units::expiries, help_heading = "Workload")]
     pub ttl: Sizes,

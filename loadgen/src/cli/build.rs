@@ -233,8 +233,12 @@ fn spec(args: &Args) -> Result<Spec, String> {
     if args.key_prefix.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         return Err("--key-prefix has blanks or control characters".into());
     }
-    if !(0.0..=1.0).contains(&args.growth) {
-        return Err("--growth is a share between 0 and 1".into());
+    let shares = [("growth", args.growth), ("once", args.once), ("churn", args.churn)];
+    if let Some((name, _)) = shares.iter().find(|(_, share)| !(0.0..=1.0).contains(share)) {
+        return Err(format!("--{name} is a share between 0 and 1"));
+    }
+    if args.growth > 0.0 && args.once + args.churn > 0.0 {
+        return Err("--growth excludes --once and --churn".into());
     }
     let popularity = args.zipf.map_or_else(|| args.popularity.clone(), Popularity::Zipf);
     Ok(Spec {
@@ -251,5 +255,7 @@ fn spec(args: &Args) -> Result<Spec, String> {
         expiry_s: args.ttl.clone(),
         flags: args.flags,
         growth: args.growth,
+        once: args.once,
+        churn: args.churn,
     })
 }

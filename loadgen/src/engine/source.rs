@@ -65,7 +65,8 @@ impl Filler {
         self.current.push(key);
         let counter = family == Family::Counter;
         let bytes = if counter { COUNTER_BYTES } else { self.spec.value_bytes_of(key) };
-        Some(Request { counter, ..request(Command::Set, bytes) })
+        let expiry_s = if counter { 0 } else { self.spec.expiry_s_of(key) };
+        Some(Request { counter, expiry_s, ..request(Command::Set, bytes) })
     }
 }
 

@@ -205,7 +205,7 @@ impl Worker {
                 version: self.version,
                 value_bytes: spec.value_bytes_of(key),
                 flags: spec.flags,
-                expiry_s: 0,
+                expiry_s: spec.expiry_s_of(key),
                 ..Body::default()
             };
             let pending = Pending { version: self.version, ..pending };

@@ -43,6 +43,11 @@ pub struct Spec {
     pub flags: u32,
     /// The share of sets that make a new key.
     pub growth: f64,
+    /// The share of requests for a key that no other request names.
+    pub once: f64,
+    /// The share of requests with which some key goes out of use for ever and a new one takes its
+    /// place, as popular as the old one was.
+    pub churn: f64,
 }
 
 /// Which family a key number belongs to.
@@ -81,11 +86,17 @@ pub const COUNTER_BYTES: usize = 20;
 /// One in so many appends starts its value anew, which bounds how long values grow.
 const APPENDS_PER_RESTART: u64 = 16;
 const VALUE_SALT: u64 = 0x76_616c_7565;
+const EXPIRY_SALT: u64 = 0x6578_7069_7279;
 
 impl Spec {
     /// The length of a key's value: a function of its number, so that nobody has to remember it.
     pub fn value_bytes_of(&self, key: u64) -> usize {
         self.value_bytes.of_index(key, VALUE_SALT) as usize
+    }
+
+    /// How long a key's value lives when it is stored because it was not there.
+    pub fn expiry_s_of(&self, key: u64) -> u32 {
+        self.expiry_s.of_index(key, EXPIRY_SALT) as u32
     }
 
     /// The key ranges to fill before a run: every family that the mix works on.
@@ -127,6 +138,7 @@ pub struct Generator {
     random: Random,
     stream: u64,
     streams: u64,
+    turnover: Turnover,
     /// The key numbers of the last request drawn.
     pub keys: Vec<u64>,
 }
@@ -138,7 +150,8 @@ impl Generator {
         let growing = spec.growth > 0.0;
         let chooser = Chooser::new(&spec.popularity, spec.keys.count, growing, stream, streams);
         let random = Random::new(seed, stream);
-        Self { spec: spec.clone(), chooser, random, stream, streams, keys: Vec::new() }
+        let turnover = Turnover::default();
+        Self { spec: spec.clone(), chooser, random, stream, streams, turnover, keys: Vec::new() }
     }
 
     /// Draws the next request and its keys.
@@ -174,17 +187,45 @@ impl Generator {
             self.chooser.grow();
             return self.grown(position);
         }
+        self.turnover.churned += self.spec.churn;
+        if self.spec.once > 0.0 && self.random.unit() < self.spec.once {
+            self.turnover.onces += 1;
+            return self.behind(2 * (self.turnover.onces * self.streams + self.stream));
+        }
         let position = self.chooser.draw(&mut self.random);
         if position >= count {
             return self.grown(position);
         }
-        Family::of(command).offset(count) + position
+        match self.turnover.generation(position, count) {
+            0 => Family::of(command).offset(count) + position,
+            generation => self.behind(2 * ((generation - 1) * count + position) + 1),
+        }
     }
 
     /// The key number of a position that was added: behind all families, streams interleaved.
     fn grown(&self, position: u64) -> u64 {
-        let count = self.spec.keys.count;
-        3 * count + (position - count) * self.streams + self.stream
+        self.behind((position - self.spec.keys.count) * self.streams + self.stream)
+    }
+
+    fn behind(&self, number: u64) -> u64 {
+        3 * self.spec.keys.count + number
+    }
+}
+
+/// How far a key space whose keys change has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Turnover {
+    /// Keys that were used once.
+    onces: u64,
+    /// Keys that were replaced, and the part of the next one that is due.
+    churned: f64,
+}
+
+impl Turnover {
+    /// How often the key at a position has been replaced. Positions take turns; popular ones are
+    /// scattered over them.
+    fn generation(&self, position: u64, count: u64) -> u64 {
+        (self.churned as u64 + count - 1 - position) / count
     }
 }
 
@@ -202,6 +243,8 @@ mod tests {
             expiry_s: Sizes::Fixed(0),
             flags: 0,
             growth,
+            once: 0.0,
+            churn: 0.0,
         }
     }
 
@@ -252,5 +295,30 @@ mod tests {
         };
         let (first, second) = (new(0), new(1));
         assert!(first.len() > 300 && first.iter().all(|key| !second.contains(key)));
+    }
+
+    #[test]
+    fn keys_of_one_use_come_once_and_change_places_with_nobody() {
+        let spec = Spec { once: 0.3, ..spec(Mix::only(Command::Set), 0.0) };
+        let keys = |stream| drawn(&spec, 1, stream).into_iter().map(|drawn| drawn.1[0]);
+        let mut once: Vec<_> = keys(0).chain(keys(1)).filter(|key| *key >= 300).collect();
+        let count = once.len();
+        // Four standard deviations of a binomial of 2000 draws at 0.3 are 82.
+        assert!(count.abs_diff(600) < 82, "{count}");
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), count);
+    }
+
+    #[test]
+    fn churn_replaces_every_key_in_turn() {
+        let spec = Spec { churn: 0.1, ..spec(Mix::only(Command::Set), 0.0) };
+        let keys: Vec<_> = drawn(&spec, 1, 0).into_iter().map(|drawn| drawn.1[0]).collect();
+        // A thousand requests replace each of a hundred keys once.
+        assert!(keys[..5].iter().all(|key| *key < 100));
+        let replaced = |keys: &[u64]| keys.iter().filter(|key| **key >= 300).count();
+        assert!(replaced(&keys[..500]) > 50 && replaced(&keys[..500]) < 450);
+        assert!(replaced(&keys[950..]) > 40);
+        assert!(keys.iter().all(|key| *key < 100 || *key % 2 == 1));
     }
 }

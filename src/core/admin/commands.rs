@@ -7,7 +7,7 @@ use super::live::Live;
 use crate::config::limits::MIB;
 use crate::conn::ConnId;
 use crate::core::state::State;
-use crate::protocol::admin::{Automove, Checked, Lru};
+use crate::protocol::admin::{Automove, Checked, Lru, LruMode};
 use crate::protocol::reply::line;
 use crate::protocol::time::exptime_to_clock;
 use crate::shard::{ClassId, Reassigned, Shard};
@@ -138,7 +138,10 @@ fn apply_lru(live: &mut Live, setting: Lru) {
             live.lru.hot_factor = hot_factor;
             live.lru.warm_factor = warm_factor;
         }
-        Lru::Segmented(segmented) => live.lru.segmented = segmented,
+        Lru::Mode(mode) => {
+            live.lru.segmented = mode != LruMode::Flat;
+            live.lru.probation = mode == LruMode::Probation;
+        }
         Lru::TempTtl(ttl) => {
             live.lru.temporary_ttl = ttl;
             live.temporary_ttl_s = ttl.unwrap_or(live.temporary_ttl_s);

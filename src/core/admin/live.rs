@@ -61,6 +61,7 @@ impl Live {
             warm_factor: self.lru.warm_factor,
             temporary_ttl: self.lru.temporary_ttl,
             segmented: self.lru.segmented,
+            probation: self.lru.probation,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::tokens::Tokens;
 use crate::protocol::admin::{
-    Admin, Automove, Checked, CrawlTarget, Crawler, Detail, Lru, Stats, WatchStreams,
+    Admin, Automove, Checked, CrawlTarget, Crawler, Detail, Lru, LruMode, Stats, WatchStreams,
 };
 use crate::protocol::number;
 use crate::protocol::parser::{Step, reject};
@@ -123,8 +123,9 @@ fn lru(tokens: &Tokens<'_>) -> Result<Lru, &'static [u8]> {
         lru_tune(tokens)
     } else if abbreviates(word, b"mode") && tokens.len() >= 3 {
         match tokens.get(2) {
-            Some(word) if abbreviates(word, b"flat") => Ok(Lru::Segmented(false)),
-            Some(word) if abbreviates(word, b"segmented") => Ok(Lru::Segmented(true)),
+            Some(word) if abbreviates(word, b"flat") => Ok(Lru::Mode(LruMode::Flat)),
+            Some(word) if abbreviates(word, b"segmented") => Ok(Lru::Mode(LruMode::Segmented)),
+            Some(word) if abbreviates(word, b"probation") => Ok(Lru::Mode(LruMode::Probation)),
             _ => Err(line::ERROR),
         }
     } else if abbreviates(word, b"temp_ttl") && tokens.len() >= 3 {
@@ -359,7 +360,7 @@ mod tests {
         assert_eq!(parse("lru tune 4294967295 2 1 1\r\n"), Err(line::LRU_PCTS));
         assert_eq!(parse("lru tune 10 25 0 2.0\r\n"), Err(line::LRU_FACTORS));
         assert_eq!(parse("lru tune 10 25 0\r\n"), Err(line::ERROR));
-        assert_eq!(parse("lru mode flat\r\n"), lru(Lru::Segmented(false)));
+        assert_eq!(parse("lru mode flat\r\n"), lru(Lru::Mode(LruMode::Flat)));
         assert_eq!(parse("lru mode\r\n"), Err(line::ERROR));
         assert_eq!(parse("lru temp_ttl -1\r\n"), lru(Lru::TempTtl(None)));
         assert_eq!(parse("lru temp_ttl 61\r\n"), lru(Lru::TempTtl(Some(61))));

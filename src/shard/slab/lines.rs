@@ -18,7 +18,7 @@ pub(in crate::shard) const OVERFLOW_LANES: usize = 10;
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(in crate::shard) struct Bucket {
-    /// Where the items are; meaningful where the tag is not 0.
+    /// Where the items are. Where the tag is 0: what the index remembers of a key, or 0.
     pub(in crate::shard) locs: [u32; BUCKET_LANES],
     /// A piece of each item's hash, 0 = empty; the last four bytes are `spilled`.
     tags: [u8; 16],
@@ -54,6 +54,13 @@ impl Bucket {
     #[inline]
     pub(in crate::shard) fn lanes(&self, tag: u8) -> u32 {
         matching(&self.tags, tag) & ((1 << BUCKET_LANES) - 1)
+    }
+
+    /// Lanes with this location, whatever their tag, one bit each.
+    #[inline]
+    pub(in crate::shard) fn lanes_at(&self, loc: u32) -> u32 {
+        let same = |(lane, &found): (usize, &u32)| u32::from(found == loc) << lane;
+        self.locs.iter().enumerate().map(same).fold(0, |all, one| all | one)
     }
 
     /// How many of the bucket's items lie in overflow lines.

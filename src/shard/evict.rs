@@ -1,12 +1,14 @@
 //! Finding room: free chunks, further pages, evictions, in that order.
 //!
-//! Each class has memcached's segments: new items enter HOT; what was used again when it gets to
-//! the tail of HOT or COLD goes to WARM, the rest sinks to COLD, and COLD's tail is evicted. A
-//! hit only sets bits in the item. Nothing is done in the background: a store that must evict
-//! first moves a few items between the segments of its class, so a cache that is not full spends
-//! nothing on order.
+//! Each class has memcached's segments, and a hit only sets bits in an item. Nothing is done in
+//! the background: a store that must evict first moves a few items between the segments of its
+//! class, so a cache that is not full spends nothing on order.
 //!
-//! This file is the policy; another one (S3-FIFO, SIEVE) would replace `balance` and `evict_one`.
+//! With *probation* (S3-FIFO) new items enter HOT. When HOT has more than its share, its tail goes:
+//! to WARM if it was used, else out. WARM and COLD are one queue, of which COLD is the older part;
+//! its tail starts again if it was used. The index remembers what was evicted, and a key that comes
+//! back enters WARM. Without it this is memcached's segmented LRU: HOT's tail sinks to COLD if it
+//! was not used, and only COLD's is evicted.
 
 use super::item::{Header, Loc, Segment, flag, mark};
 use super::slab::ClassId;

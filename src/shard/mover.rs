@@ -1,8 +1,9 @@
 //! Pages change classes, so that no class starves when the mix of sizes changes.
 //!
-//! Which class gives: the one whose tail item, the next to be evicted, was idle for clearly
-//! longest, or one with a whole page's worth of free chunks. When: when a class that must evict,
-//! or has just taken the last free page, has a clearly younger tail. How: the page is swept chunk
+//! Which class gives: the one that keeps new items on probation for longest (without probation:
+//! whose next victim was idle for longest), or one with a whole page's worth of free chunks. When:
+//! when a class that must evict, or has just taken the last free page, would keep younger ones even
+//! with a page more. How: the page is swept chunk
 //! by chunk, a few for each store, in proportion to what the store takes, so that the next page
 //! is free before the last one is full. Dead items end, items younger than the class's tail are
 //! moved to its chunks, the rest is evicted.
@@ -462,7 +463,7 @@ const fn bit(class: ClassId) -> u64 {
 fn clearly_older((giver, pages): (Age, u32), (taker, pages_taker): (Age, u32)) -> bool {
     let in_seconds = giver.idle_s > AGE_FINE_S || taker.idle_s > AGE_FINE_S;
     let measure = |age: Age| if in_seconds { f64::from(age.idle_s) } else { age.stores as f64 };
-    // A class that would lose its last page keeps half of its age: what comes of it is lodged.
+    // A class that would lose its last page must have twice the age for it.
     let after = measure(giver) * (f64::from(pages) - 1.0).max(0.5) / f64::from(pages);
     let after_taker = measure(taker) * f64::from(pages_taker + 1) / f64::from(pages_taker.max(1));
     after * 0.9 > after_taker

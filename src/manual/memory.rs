@@ -59,8 +59,8 @@
 //!
 //! `lru mode segmented` or `-o lru_maintainer` has memcached's segmented LRU instead, `lru mode
 //! flat` or `-o no_lru_maintainer` one list a class; `lru mode probation` is the way back.
-//! `lru_segmented` is `yes` for both of the modes that have segments. `benches/hits.py` compares the
-//! misses with memcached's on replays made from Twitter's table of clusters.
+//! `lru_segmented` is `yes` for both of the modes that have segments. `benches/hits.py` compares
+//! the misses with memcached's on replays made from Twitter's table of clusters.
 //!
 //! # CAS ids
 //!

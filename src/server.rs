@@ -1,8 +1,8 @@
 //! The server: binds, starts the cores and the control plane, and waits for their end.
 //!
-//! The order is chosen so that a failure is told before anything is promised: memory first, then
-//! sockets, then one thread per core, pinned before its first allocation; only when
-//! every core has its ring does the server report that it is ready.
+//! The order is chosen so that a failure is told before anything is promised: sockets, then memory,
+//! new or that of a file (`-e`), then one thread per core, pinned before its first allocation; only
+//! when every core has its ring does the server report that it is ready.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -105,15 +106,28 @@ fn bind_cores(
     Ok(wanted)
 }
 
+/// How long a port is waited for. The kernel takes rings apart after their process has ended, so
+/// the listeners of a server that was killed are there for a moment longer than the server.
+const PORT_WAIT: Duration = Duration::from_secs(1);
+
 /// With `SO_REUSEPORT` alone, a second server of the same user would silently share the port.
 /// A socket without it is refused the address while somebody listens there.
 fn refuse_shared_port(address: SocketAddr, kind: SockType) -> Result<(), Failure> {
     if address.port() == 0 {
         return Ok(());
     }
-    let probe = new_socket(address, kind)
-        .and_then(|probe| bind(probe.as_raw_fd(), &SockaddrStorage::from(address)));
-    probe.map_err(|error| cannot_listen(address, error))
+    let since = Instant::now();
+    loop {
+        let probe = new_socket(address, kind)
+            .and_then(|probe| bind(probe.as_raw_fd(), &SockaddrStorage::from(address)));
+        match probe {
+            Ok(()) => return Ok(()),
+            Err(Errno::EADDRINUSE) if since.elapsed() < PORT_WAIT => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(cannot_listen(address, error)),
+        }
+    }
 }
 
 fn cannot_listen(address: SocketAddr, error: Errno) -> Failure {

@@ -11,9 +11,7 @@ use crate::config::{Config, Failure};
 use crate::mesh::Lent;
 use crate::os::clock::{self, Clock};
 use crate::os::memory_file;
-use crate::shard::{
-    ClassTable, Found, Geometry, MemoryFile, PageKind, Shard, Unusable, hash_key,
-};
+use crate::shard::{ClassTable, Found, Geometry, MemoryFile, PageKind, Shard, Unusable, hash_key};
 
 /// The shards, and what they agree on.
 pub(super) struct Memory {

@@ -65,12 +65,7 @@ impl Shard {
 
     /// The same for an item without room for the CAS id that a client chose: it becomes another.
     /// `None` if there is no memory for that.
-    fn invalidate_copy(
-        &mut self,
-        key: &Key<'_>,
-        loc: Loc,
-        options: &DeleteOptions,
-    ) -> Option<Loc> {
+    fn invalidate_copy(&mut self, key: &Key<'_>, loc: Loc, options: &DeleteOptions) -> Option<Loc> {
         let used = self.slabs.arena.header(loc).flags & (flag::FETCHED | flag::ACTIVE);
         let value_bytes = self.slabs.arena.value_bytes(loc);
         let mut recipe = self.recipe_of(loc, options.cas_new);

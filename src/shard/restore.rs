@@ -278,11 +278,7 @@ impl Shard {
 
     /// Whether an item is one that can be: within its chunk and younger than the book, its chain
     /// whole and its own.
-    fn check_item(
-        &self,
-        loc: Loc,
-        continuations: &mut Continuations,
-    ) -> Result<(), Unusable> {
+    fn check_item(&self, loc: Loc, continuations: &mut Continuations) -> Result<(), Unusable> {
         let header = self.slabs.arena.header(loc);
         let chunk_bytes = self.slabs.table.chunk_bytes(self.slabs.class_of(loc));
         let room = chunk_bytes.checked_sub(header.value_at());
@@ -294,11 +290,8 @@ impl Shard {
         } else {
             (usize::from(header.length), Loc::NONE)
         };
-        let own_bytes = if next.is_none() {
-            value_bytes
-        } else {
-            usize::from(header.length) * HEAD_UNIT_BYTES
-        };
+        let own_bytes =
+            if next.is_none() { value_bytes } else { usize::from(header.length) * HEAD_UNIT_BYTES };
         if own_bytes > room || own_bytes > value_bytes {
             return Err(Unusable::Damaged("a value is longer than its room"));
         }

@@ -90,6 +90,12 @@ impl Book<'_> {
         self.sound(sum_at(self.page_end, page))
     }
 
+    /// All bytes of the region, to look for something in.
+    #[cfg(test)]
+    pub(in crate::shard) fn region_bytes(&self) -> &[u8] {
+        self.region.slice(0, self.region.committed())
+    }
+
     fn sound(&self, number: usize) -> u64 {
         word(self.region, number).expect("the book was found to be sound")
     }

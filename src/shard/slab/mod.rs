@@ -24,8 +24,8 @@ pub(super) use book::{Entry, set_word, word};
 pub use classes::{CLASS_COUNT_MAX, ClassId, ClassTable};
 pub(super) use held::HeldValue;
 pub(super) use lines::{BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, Table};
-pub use region::PageKind;
 pub use region::FilePart;
+pub use region::PageKind;
 pub(super) use region::{HUGE_PAGE_BYTES, Plain, Region};
 
 use super::item::{Header, LOC_UNIT_BYTES, Loc, flag, kind};
@@ -127,7 +127,8 @@ impl Slabs {
                 self.released.push(page);
                 continue;
             }
-            *self.page_mut(page) = Page { class: class.0, expires_first: u32::MAX, ..Page::default() };
+            *self.page_mut(page) =
+                Page { class: class.0, expires_first: u32::MAX, ..Page::default() };
             self.class_mut(class).pages += 1;
             self.resident += 1;
         }

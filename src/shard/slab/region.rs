@@ -253,8 +253,8 @@ impl Region {
     }
 
     /// Gives the memory of a range back; it reads as zero afterwards, and in a file must be
-    /// [provided](Self::provide) again before it is used. False if the kernel would not, as it won't for
-    /// a part of a reserved huge page.
+    /// [provided](Self::provide) again before it is used. False if the kernel would not, as it
+    /// won't for a part of a reserved huge page.
     pub(in crate::shard) fn release(&mut self, offset: usize, bytes: usize) -> bool {
         self.check(offset, bytes);
         match &self.part {

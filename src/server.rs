@@ -1,6 +1,6 @@
 //! The server: binds, starts the cores and the control plane, and waits for their end.
 //!
-//! The order is chosen so that a failure is told before anything is promised: sockets, then memory,
+//! The order is chosen so that a failure is told before anything is promised: ports, then memory,
 //! new or that of a file (`-e`), then one thread per core, pinned before its first allocation; only
 //! when every core has its ring does the server report that it is ready.
 
@@ -56,6 +56,7 @@ impl Server {
         control::block_signals()?;
         let bound = Bound::new(&config)?;
         let Memory { shards, hash_seed, clock, file } = Memory::new(&config, hash_seed()?)?;
+        bound.listen(config.backlog)?;
         let threads = config.threads;
         let inboxes = (0..threads)
             .map(|_| Inbox::new().map_err(|error| Failure::os("eventfd", error)))

@@ -354,7 +354,7 @@ fn lie(
 fn read(wire: &mut Wire, name: &str) -> Option<(Item, u64)> {
     wire.send(format!("gets {name}\r\n"));
     let line = wire.line();
-    if line == "END\r\n" {
+    if line == "END" {
         return None;
     }
     let words: Vec<&str> = line.split_whitespace().collect();

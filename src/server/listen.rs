@@ -1,5 +1,8 @@
 //! Listening sockets.
 //!
+//! A port is taken before memory is, and opened to clients after: to find an old cache in a file may
+//! take a while, and nobody should wait for a server that can't start.
+//!
 //! Each core has a socket of its own on each address, all bound to the same port with
 //! `SO_REUSEPORT`, so no core waits for another to accept. A Unix socket has no such option: the
 //! first core accepts for all, and the placement of connections spreads them.
@@ -41,17 +44,27 @@ impl Bound {
     pub fn new(config: &Config) -> Result<Self, Failure> {
         if let Some(path) = &config.unix_path {
             let mut listeners: Vec<_> = (0..config.threads).map(|_| Vec::new()).collect();
-            listeners[0].push(bind_unix(path, config.unix_mask, config.backlog)?);
+            listeners[0].push(bind_unix(path, config.unix_mask)?);
             let datagrams = listeners.iter().map(|_| Vec::new()).collect();
             let (addresses, udp_addresses) = (Vec::new(), Vec::new());
             return Ok(Self { listeners, datagrams, addresses, udp_addresses });
         }
-        let backlog = config.backlog;
-        let tcp = |address, cpu| bind_tcp(address, backlog, cpu);
-        let (listeners, addresses) = bind_all(&config.listen, &config.cpus, SockType::Stream, tcp)?;
+        let (listeners, addresses) =
+            bind_all(&config.listen, &config.cpus, SockType::Stream, bind_tcp)?;
         let (datagrams, udp_addresses) =
             bind_all(&config.udp_listen, &config.cpus, SockType::Datagram, bind_udp)?;
         Ok(Self { listeners, datagrams, addresses, udp_addresses })
+    }
+
+    /// Lets clients in: from now on whoever connects waits to be served.
+    ///
+    /// # Errors
+    /// What `listen(2)` answered.
+    pub fn listen(&self, backlog: u32) -> Result<(), Failure> {
+        let backlog = Backlog::new(backlog.min(i32::MAX as u32) as i32);
+        let all = self.listeners.iter().flatten();
+        let done = backlog.and_then(|backlog| all.map(|socket| listen(socket, backlog)).collect());
+        done.map_err(|error: Errno| Failure::os("can't listen", explain(error)))
     }
 
     /// The sockets of one core.
@@ -158,7 +171,7 @@ fn new_socket(address: SocketAddr, kind: SockType) -> nix::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn bind_tcp(address: SocketAddr, backlog: u32, cpu: CpuId) -> nix::Result<(OwnedFd, SocketAddr)> {
+fn bind_tcp(address: SocketAddr, cpu: CpuId) -> nix::Result<(OwnedFd, SocketAddr)> {
     let socket = new_socket(address, SockType::Stream)?;
     setsockopt(&socket, sockopt::ReusePort, &true)?;
     // An older kernel spreads by the hash alone.
@@ -167,7 +180,6 @@ fn bind_tcp(address: SocketAddr, backlog: u32, cpu: CpuId) -> nix::Result<(Owned
     setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
     setsockopt(&socket, sockopt::KeepAlive, &true)?;
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
-    listen(&socket, Backlog::new(backlog.min(i32::MAX as u32) as i32)?)?;
     with_port(socket, address)
 }
 
@@ -192,7 +204,7 @@ fn with_port(socket: OwnedFd, address: SocketAddr) -> nix::Result<(OwnedFd, Sock
     Ok((socket, SocketAddr::new(address.ip(), port)))
 }
 
-fn bind_unix(path: &Path, mask: u32, backlog: u32) -> Result<OwnedFd, Failure> {
+fn bind_unix(path: &Path, mask: u32) -> Result<OwnedFd, Failure> {
     let fail = |error: &dyn std::fmt::Display| {
         Failure::os(format_args!("can't listen on {}", path.display()), error)
     };
@@ -204,9 +216,6 @@ fn bind_unix(path: &Path, mask: u32, backlog: u32) -> Result<OwnedFd, Failure> {
     bind(socket.as_raw_fd(), &address).map_err(|error| fail(&error))?;
     let permissions = std::fs::Permissions::from_mode(mask);
     std::fs::set_permissions(path, permissions).map_err(|error| fail(&error))?;
-    let backlog =
-        Backlog::new(backlog.min(i32::MAX as u32) as i32).map_err(|error| fail(&error))?;
-    listen(&socket, backlog).map_err(|error| fail(&error))?;
     Ok(socket)
 }
 

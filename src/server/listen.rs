@@ -1,7 +1,7 @@
 //! Listening sockets.
 //!
-//! A port is taken before memory is, and opened to clients after: to find an old cache in a file may
-//! take a while, and nobody should wait for a server that can't start.
+//! A port is taken before memory is, and opened to clients after: to find an old cache in a file
+//! may take a while, and nobody should wait for a server that can't start.
 //!
 //! Each core has a socket of its own on each address, all bound to the same port with
 //! `SO_REUSEPORT`, so no core waits for another to accept. A Unix socket has no such option: the

@@ -44,7 +44,8 @@ pub struct Flags {
     #[arg(value_parser = values::port, allow_hyphen_values = true)]
     pub udp_port: Option<Port>,
 
-    /// Addresses to listen on, :PORT may follow; * for all (127.0.0.1,::1)
+    /// Addresses to listen on, :PORT may follow; * for all (127.0.0.1,::1).
+    /// Before one: notls:, btls:, mtls:, then proto[ascii|binary|negotiating]:, then tag_NAME_:
     #[arg(short = 'l', long, value_name = "ADDR", help_heading = NETWORK)]
     #[arg(value_parser = values::text)]
     pub listen: Vec<String>,
@@ -74,7 +75,7 @@ pub struct Flags {
     #[arg(value_parser = values::binding)]
     pub protocol: Option<Binding>,
 
-    /// TLS
+    /// TLS; needs -o ssl_chain_cert and ssl_key
     #[arg(short = 'Z', long, help_heading = NETWORK)]
     pub enable_ssl: bool,
 

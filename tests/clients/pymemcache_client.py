@@ -1,5 +1,7 @@
-"""pymemcache against the server at the address in argv[1]: every command it has, with and without replies."""
+"""pymemcache against the server at the address in argv[1]: every command it has, with and without replies.
+argv[2], if there is one, is the authority of a server that speaks TLS."""
 
+import ssl
 import sys
 import time
 
@@ -9,7 +11,8 @@ from pymemcache.exceptions import MemcacheClientError, MemcacheServerError
 
 host, port = sys.argv[1].rsplit(":", 1)
 address = (host, int(port))
-client = Client(address, timeout=5, connect_timeout=5)
+tls = {"tls_context": ssl.create_default_context(cafile=sys.argv[2])} if len(sys.argv) > 2 else {}
+client = Client(address, timeout=5, connect_timeout=5, **tls)
 
 
 def same(found, expected, what):

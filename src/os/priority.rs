@@ -2,9 +2,9 @@
 
 #![allow(unsafe_code)]
 
-/// Steps behind the usual priority. A thread with this one gets about a tenth of a CPU on which a
+/// Steps behind the usual priority. A thread with this one gets about a quarter of a CPU on which a
 /// usual one never rests, and all of a CPU that is free.
-const STEPS_BACK: i32 = 10;
+const STEPS_BACK: i32 = 5;
 
 /// Lowers the calling thread's priority. Where the system refuses, it goes on as it was.
 pub fn step_back() {

@@ -213,7 +213,7 @@ fn versions_and_ciphers_are_those_allowed() {
 /// by them.
 #[test]
 fn handshakes_are_made_beside_the_cores() {
-    const HANDSHAKES: usize = 300;
+    const HANDSHAKES: usize = 150;
     let certificates = Certificates::new("beside");
     certificates.use_rsa();
     let server = server(&certificates, &["-t", "1"]);

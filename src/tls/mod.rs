@@ -19,6 +19,9 @@ mod keeper;
 mod session;
 mod strangers;
 
+#[cfg(test)]
+mod tests;
+
 pub use identity::Identity;
 pub use keeper::Keeper;
 pub use rustls::Error;

@@ -15,6 +15,11 @@ pub struct Session {
     /// Received bytes whose record or handshake message is not all there yet. It has no memory
     /// while there are none.
     pending: Vec<u8>,
+    /// The client has ended its side, or broken it: whatever still comes is not looked at.
+    is_over: bool,
+    /// The session has failed. rustls must not be asked for anything any more: it would want to
+    /// send a second fatal alert, which it takes for a fault of ours.
+    has_failed: bool,
 }
 
 /// What a session has made of received bytes.
@@ -33,7 +38,7 @@ impl Session {
     /// None that a configuration of ours brings about.
     pub fn new(config: &Arc<ServerConfig>) -> Result<Self, Error> {
         let connection = Box::new(UnbufferedServerConnection::new(Arc::clone(config))?);
-        Ok(Self { connection, pending: Vec::new() })
+        Ok(Self { connection, pending: Vec::new(), is_over: false, has_failed: false })
     }
 
     /// False once requests and replies may be exchanged.
@@ -58,10 +63,13 @@ impl Session {
         plain: &mut Vec<u8>,
         answer: &mut Vec<u8>,
     ) -> Opened {
+        let mut opened = Opened::default();
+        if self.is_over {
+            return opened;
+        }
         scratch.clear();
         scratch.append(&mut self.pending);
         scratch.extend_from_slice(received);
-        let mut opened = Opened::default();
         let mut done = 0;
         loop {
             let status = self.connection.process_tls_records(&mut scratch[done..]);
@@ -100,23 +108,28 @@ impl Session {
         }
         if opened.failure.is_some() {
             self.take_last_words(&mut scratch[done..], answer);
+            self.has_failed = true;
         }
+        self.is_over = opened.is_closed || self.has_failed;
         self.keep(&scratch[done..]);
         opened
     }
 
     /// Appends what a session that has failed still wants to send: an alert that says why.
     fn take_last_words(&mut self, rest: &mut [u8], answer: &mut Vec<u8>) {
-        while let Ok(ConnectionState::EncodeTlsData(mut data)) =
-            self.connection.process_tls_records(rest).state
-        {
-            append(answer, |room| data.encode(room).map_err(encode_room));
+        while self.connection.wants_write() {
+            match self.connection.process_tls_records(rest).state {
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    append(answer, |room| data.encode(room).map_err(encode_room));
+                }
+                _ => return,
+            }
         }
     }
 
     /// Keeps what could not be used yet.
     fn keep(&mut self, rest: &[u8]) {
-        if rest.is_empty() {
+        if rest.is_empty() || self.is_over {
             self.pending = Vec::new();
         } else {
             self.pending.extend_from_slice(rest);
@@ -132,6 +145,9 @@ impl Session {
     /// [`TLS_RECORD_EXTRA_BYTES`]: crate::config::limits::TLS_RECORD_EXTRA_BYTES
     /// [`TLS_RECORD_PLAIN_BYTES`]: crate::config::limits::TLS_RECORD_PLAIN_BYTES
     pub fn seal(&mut self, plain: &[u8], room: &mut [u8]) -> Result<usize, Error> {
+        if self.has_failed {
+            return Err(Error::General("the session has failed".to_owned()));
+        }
         match self.connection.process_tls_records(&mut self.pending).state? {
             ConnectionState::WriteTraffic(mut traffic) => traffic
                 .encrypt(plain, room)
@@ -142,6 +158,9 @@ impl Session {
 
     /// Appends the word by which the client learns that nothing more will come.
     pub fn say_goodbye(&mut self, answer: &mut Vec<u8>) {
+        if self.has_failed {
+            return;
+        }
         let state = self.connection.process_tls_records(&mut self.pending).state;
         if let Ok(ConnectionState::WriteTraffic(mut traffic)) = state {
             append(answer, |room| traffic.queue_close_notify(room).map_err(encrypt_room));

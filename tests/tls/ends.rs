@@ -148,13 +148,38 @@ fn a_broken_record_ends_its_connection_only() {
     broken.read_exact(&mut reply).expect("a reply");
     assert_eq!(&reply, b"MN\r\n");
     // A record of application data that nobody has sealed.
-    broken.sock.write_all(b"\x17\x03\x03\x00\x20aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb").expect("sent");
+    let record = b"\x17\x03\x03\x00\x20aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb";
+    broken.sock.write_all(&record.repeat(3)).expect("sent");
     assert!(broken.read(&mut reply).is_err(), "an alert is an error");
     let line = String::from_utf8(watcher.read_until(b"type=conntlserr")).expect("text");
     assert!(line.contains("gid="), "{line}");
     let mut wire = tunnel.connect();
     assert_eq!(stat(&mut wire, "ssl_proto_errors"), 1);
     assert_eq!(stat(&mut wire, "ssl_handshake_errors"), 0);
+}
+
+/// A watcher whose session breaks while lines for it go on to come.
+#[test]
+fn a_broken_watcher_hears_no_more() {
+    let certificates = Certificates::new("broken-watcher");
+    let server = server(&certificates, &["-t", "2"]);
+    let tunnel = tunnel(&certificates, &server);
+    let mut watcher = stream(&certificates, &server);
+    watcher.write_all(b"watch mutations\r\n").expect("sent");
+    let mut reply = [0; 4];
+    watcher.read_exact(&mut reply).expect("a reply");
+    let mut wire = tunnel.connect();
+    for round in 0..200 {
+        wire.expect("set k 0 0 1\r\nx\r\n", "STORED\r\n");
+        if round == 50 {
+            watcher
+                .sock
+                .write_all(b"this is no record at all, and not a short one\r\n")
+                .expect("sent");
+        }
+    }
+    wait_for("its end", || stat(&mut tunnel.connect(), "log_watchers") == 0);
+    assert_eq!(stat(&mut wire, "ssl_proto_errors"), 1);
 }
 
 #[test]

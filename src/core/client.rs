@@ -241,6 +241,12 @@ impl Client {
         self.output.is_some() || self.partly_sent.is_some() || is_unsealed
     }
 
+    /// Whether replies wait. Unlike other output they are seen: a command that goes on after its
+    /// answer can't come behind them.
+    pub(super) fn owes_replies(&self) -> bool {
+        self.secure().map_or_else(|| self.has_output(), |secure| secure.outbox().bytes() > 0)
+    }
+
     /// Whether its requests have to wait for more than for the end of a send.
     pub(super) fn is_held(&self) -> bool {
         let waits = |secure: &Secure| secure.is_away() || secure.outbox().bytes() > 0;

@@ -129,10 +129,14 @@ impl Pump {
         Ok(self.was_proper)
     }
 
+    /// Whether there is room for more from the client; while hands are shaken there is little.
+    fn takes_client(&self) -> bool {
+        !self.client_ended && !self.session.wants_write() && !self.session.is_handshaking()
+    }
+
     fn wait(&self) -> io::Result<()> {
-        let takes_client = !self.client_ended && !self.session.wants_write();
         let mut plain = PollFlags::empty();
-        plain.set(PollFlags::POLLIN, takes_client);
+        plain.set(PollFlags::POLLIN, self.takes_client());
         plain.set(PollFlags::POLLOUT, !self.rest.is_empty());
         let mut sealed = PollFlags::empty();
         sealed.set(PollFlags::POLLIN, self.rest.is_empty() && !self.server_ended);
@@ -144,7 +148,7 @@ impl Pump {
     }
 
     fn from_client(&mut self) -> io::Result<()> {
-        if self.client_ended || self.session.wants_write() {
+        if !self.takes_client() {
             return Ok(());
         }
         let mut buffer = [0; STEP_BYTES];

@@ -112,7 +112,8 @@ fn loadgen() {
             let report = std::fs::read_to_string(&report).expect("a report");
             assert!(report.contains("\"requests\""), "{said}\n{report}");
         }
-        let mut wire = tunnel(certificates, server).connect();
+        let tunnel = tunnel(certificates, server);
+        let mut wire = tunnel.connect();
         assert!(stat(&mut wire, "get_hits") > 1000);
         assert_eq!(stat(&mut wire, "ssl_proto_errors"), 0);
         let _ = std::fs::remove_file(report);

@@ -115,7 +115,8 @@ fn sessions_are_resumed_on_any_core() {
                 assert_eq!(kind(server.port(), &config), HandshakeKind::Resumed);
             }
         }
-        let mut wire = tunnel(&certificates, &server).connect();
+        let tunnel = tunnel(&certificates, &server);
+        let mut wire = tunnel.connect();
         // Two above and the tunnel's.
         assert_eq!(stat(&mut wire, "ssl_new_sessions"), 3);
     }
@@ -224,6 +225,7 @@ fn handshakes_are_made_beside_the_cores() {
     let ticks = |name| server.process().thread_ticks(name);
     let (helper, core) = (ticks("handshakes-0"), ticks("core-0"));
     assert!(helper >= 2 * core.max(1), "ticks of the helper {helper}, of the core {core}");
-    let mut wire = tunnel(&certificates, &server).connect();
+    let tunnel = tunnel(&certificates, &server);
+    let mut wire = tunnel.connect();
     assert_eq!(stat(&mut wire, "ssl_handshake_errors"), 0);
 }

@@ -166,6 +166,7 @@ fn passwords_are_asked_for_by_tls_too() {
         u16::from_be_bytes([header[6], header[7]])
     };
     assert_eq!(status(&mut wire, frame(0x00, b"", b"k", b"")), 0x20);
+    let mut wire = through.connect();
     assert_eq!(status(&mut wire, frame(0x21, b"", b"PLAIN", b"\0ann\0secret")), 0);
     assert_eq!(status(&mut wire, frame(0x00, b"", b"k", b"")), 1);
     let _ = std::fs::remove_file(&users);

@@ -1,11 +1,11 @@
 //! Handshakes, made beside the cores.
 //!
 //! A handshake costs what thousands of requests cost: a signature of an RSA key alone takes about
-//! half a millisecond. So a core makes none. While a session shakes hands, each piece of cipher text
-//! that comes for it goes, with the session itself, to one of a few helper threads; what it answers
-//! comes back to the core in its inbox. The helpers run at a lower priority and on any CPU: where
-//! every CPU has a core, a core that has something to do goes first, and a flood of handshakes slows
-//! down handshakes.
+//! half a millisecond. So a core makes none. While a session shakes hands, each piece of cipher
+//! text that comes for it goes, with the session itself, to one of a few helper threads; what it
+//! answers comes back to the core in its inbox. The helpers run at a lower priority and on any CPU:
+//! where every CPU has a core, a core that has something to do goes first, and a flood of
+//! handshakes slows down handshakes.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex};

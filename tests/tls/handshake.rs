@@ -210,8 +210,8 @@ fn versions_and_ciphers_are_those_allowed() {
     }
 }
 
-/// The helpers' processor time grows with handshakes, the cores' hardly does: no core can be held up
-/// by them.
+/// The helpers' processor time grows with handshakes, the cores' hardly does: no core can be held
+/// up by them.
 #[test]
 fn handshakes_are_made_beside_the_cores() {
     const HANDSHAKES: usize = 150;

@@ -113,8 +113,8 @@ fn a_pipeline_of_large_values_is_whole() {
     wire.assert_in_step();
 }
 
-/// Clients that ask for 1.5 GB and read nothing cost at most what they may by the manual; others are
-/// served meanwhile, and what was asked for comes when it is read.
+/// Clients that ask for 1.5 GB and read nothing cost at most what they may by the manual; others
+/// are served meanwhile, and what was asked for comes when it is read.
 #[test]
 fn who_does_not_read_costs_little() {
     const CLIENTS: usize = 15;

@@ -1,9 +1,9 @@
 //! The server's binary: flags, configuration, the machine, the server, an exit code.
 //!
 //! The order below is the order of start-up. Private keys can be read and limits be raised only
-//! before privileges are dropped; io_uring must be probed as the user that will serve; the fork of `-d` must come before
-//! any thread; and nothing is bound before all of that has passed, so that a server that cannot run
-//! never holds a port.
+//! before privileges are dropped; io_uring must be probed as the user that will serve; the fork of
+//! `-d` must come before any thread; and nothing is bound before all of that has passed, so that a
+//! server that cannot run never holds a port.
 
 use std::env;
 use std::io::{self, Write};

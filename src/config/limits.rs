@@ -170,8 +170,6 @@ pub const TLS_RECORD_EXTRA_BYTES: usize = 64;
 pub const TLS_RECORD_PLAIN_BYTES: usize = BLOCK_BYTES - TLS_RECORD_EXTRA_BYTES;
 /// Plain text that is sealed for one connection in one turn; the rest waits for the next.
 pub const TLS_SEALED_BYTES_PER_TURN: usize = 8 * TLS_RECORD_PLAIN_BYTES;
-/// Cipher text that a client may send before it is done with its handshake.
-pub const TLS_HANDSHAKE_BYTES_MAX: usize = 128 * KIB;
 /// Sessions kept by `-o ssl_session_cache` for each way of checking clients.
 pub const TLS_SESSIONS_KEPT: usize = 4096;
 

@@ -17,8 +17,7 @@ use super::handshakes::{Handshake, Shaken};
 use super::outbox::Outbox;
 use super::state::State;
 use crate::config::limits::{
-    TLS_HANDSHAKE_BYTES_MAX, TLS_RECORD_EXTRA_BYTES, TLS_RECORD_PLAIN_BYTES,
-    TLS_SEALED_BYTES_PER_TURN,
+    TLS_RECORD_EXTRA_BYTES, TLS_RECORD_PLAIN_BYTES, TLS_SEALED_BYTES_PER_TURN,
 };
 use crate::conn::ConnId;
 use crate::protocol::admin::WatchStreams;
@@ -154,14 +153,12 @@ impl State {
         self.heed(id, &opened);
     }
 
-    /// Hands the session of a connection to a helper, with what has come for it.
+    /// Hands the session of a connection to a helper, with what has come for it. Until it is back
+    /// the connection receives nothing but what is on its way already: clients need not wait for the
+    /// end of the handshake with their requests, and may send many.
     fn shake_hands(&mut self, id: ConnId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let Some(secure) = client.secure_mut() else { return };
-        if secure.waiting.len() > TLS_HANDSHAKE_BYTES_MAX {
-            let failure = Error::General("too much before the handshake's end".to_owned());
-            return self.heed(id, &Opened { failure: Some(failure), ..Opened::default() });
-        }
         let Some(session) = secure.session.take() else { return };
         let received = std::mem::take(&mut secure.waiting);
         client.conn.pause();

@@ -34,9 +34,9 @@
 //! many helper threads as cores, and whatever comes for a session that shakes hands goes with it to
 //! one of them, through one queue. What the helper answers comes back to the core in its inbox.
 //! Helpers run five steps behind the cores' priority and on any CPU: a core that has something to
-//! do goes first, and a flood of handshakes makes handshakes slow. A client that sends more than
-//! 128 KB before its handshake is done is let go; one that sends nothing is closed by `-o
-//! idle_timeout`.
+//! do goes first, and a flood of handshakes makes handshakes slow. While a
+//! helper has its session a connection receives nothing. One whose client does not go on with its
+//! handshake is closed by `-o idle_timeout`.
 //!
 //! # Resumption
 //!

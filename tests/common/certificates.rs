@@ -36,9 +36,10 @@ impl Certificates {
         }
     }
 
-    /// Gives the server a certificate with a key of RSA, as most have.
-    pub(crate) fn use_rsa(&self) {
-        self.leaf("server", "authority", "serverAuth", &["-newkey", "rsa:2048"]);
+    /// Gives the server a certificate with a key of RSA, of so many bits: signing by it takes long.
+    pub(crate) fn use_rsa(&self, bits: u32) {
+        let key = format!("rsa:{bits}");
+        self.leaf("server", "authority", "serverAuth", &["-newkey", &key]);
     }
 
     pub(crate) fn path(&self, file: &str) -> PathBuf {

@@ -214,9 +214,9 @@ fn versions_and_ciphers_are_those_allowed() {
 /// up by them.
 #[test]
 fn handshakes_are_made_beside_the_cores() {
-    const HANDSHAKES: usize = 150;
+    const HANDSHAKES: usize = 60;
     let certificates = Certificates::new("beside");
-    certificates.use_rsa();
+    certificates.use_rsa(4096);
     let server = server(&certificates, &["-t", "1"]);
     for _ in 0..HANDSHAKES {
         let config = client_config(&certificates, None);

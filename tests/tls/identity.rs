@@ -50,7 +50,7 @@ fn a_start_without_its_files_says_what_is_wrong() {
 #[test]
 fn keys_come_in_either_format() {
     let certificates = Certificates::new("formats");
-    certificates.use_rsa();
+    certificates.use_rsa(2048);
     let der = certificates.text("server.der");
     let converted = std::process::Command::new("openssl")
         .args(["pkey", "-in", &certificates.text("server.key"), "-outform", "DER", "-out", &der])

@@ -16,7 +16,7 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use super::exit::Failure;
 use super::settings::Binding;
 use super::values::{self, Port};
-use super::{limits, suboptions, validate};
+use super::{limits, suboptions};
 
 /// What `version` and `-V` call the memcached whose behaviour this is.
 pub const MEMCACHED_VERSION: &str = "1.6.45";
@@ -44,7 +44,8 @@ pub struct Flags {
     #[arg(value_parser = values::port, allow_hyphen_values = true)]
     pub udp_port: Option<Port>,
 
-    /// Addresses to listen on, :PORT may follow; * for all (127.0.0.1,::1)
+    /// Addresses to listen on, :PORT may follow; * for all (127.0.0.1,::1).
+    /// Before one: notls:, btls:, mtls:, then proto[ascii|binary|negotiating]:, then tag_NAME_:
     #[arg(short = 'l', long, value_name = "ADDR", help_heading = NETWORK)]
     #[arg(value_parser = values::text)]
     pub listen: Vec<String>,
@@ -74,7 +75,7 @@ pub struct Flags {
     #[arg(value_parser = values::binding)]
     pub protocol: Option<Binding>,
 
-    /// TLS
+    /// TLS; needs -o ssl_chain_cert and ssl_key
     #[arg(short = 'Z', long, help_heading = NETWORK)]
     pub enable_ssl: bool,
 
@@ -234,19 +235,13 @@ impl Flags {
         I: IntoIterator<Item = S>,
         S: Into<OsString> + Clone,
     {
-        let command = Self::command().after_help(after_help());
+        let command = Self::command().after_help(suboptions::help());
         let matches = command.try_get_matches_from(arguments);
         match matches.and_then(|mut matches| Self::from_arg_matches_mut(&mut matches)) {
             Ok(flags) => Ok(Asked::Run(Box::new(flags))),
             Err(error) => answer(&error),
         }
     }
-}
-
-/// What follows the flags: the suboptions, and what there is not yet.
-fn after_help() -> String {
-    let missing: Vec<&str> = validate::UNAVAILABLE.iter().map(|(_, what)| *what).collect();
-    format!("{}\nNot available yet:\n  {}", suboptions::help(), missing.join("\n  "))
 }
 
 fn item_size(text: &str) -> Result<usize, String> {

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::datagrams::Datagrams;
 use super::group::Group;
+use super::secure::Unsealed;
 use super::shared::{Letter, Note, Shared};
 use super::state::State;
 use crate::config::limits::DRAIN_S_MAX;
+use crate::config::{Binding, Manner};
 use crate::ring::{Completion, Op, Ring, Setup, Token, Wait};
 
 /// How long a core sleeps at most while draining: what hinders a connection's end may pass at any
@@ -19,10 +21,10 @@ const DRAIN_SLEEP: Duration = Duration::from_millis(20);
 /// The sockets that a core serves, beside the connections that it accepts.
 #[derive(Clone, Debug, Default)]
 pub struct Sockets {
-    /// They listen.
-    pub listeners: Vec<RawFd>,
-    /// They receive datagrams.
-    pub datagrams: Vec<RawFd>,
+    /// They listen, each for clients that talk in its manner.
+    pub listeners: Vec<(RawFd, Manner)>,
+    /// They receive datagrams, in a protocol each.
+    pub datagrams: Vec<(RawFd, Binding)>,
 }
 
 /// A core: its ring and all that the ring doesn't know.
@@ -32,6 +34,8 @@ pub struct Core {
     listeners: Vec<Listener>,
     datagrams: Datagrams,
     completions: Vec<Completion>,
+    /// What a turn's completions brought by TLS.
+    unsealed: Unsealed,
     /// False while all wait for a connection to end, with `-o no_maxconns_fast`.
     is_accepting: bool,
     /// Accepting has failed; it is tried again in a while.
@@ -54,6 +58,7 @@ const DRAIN_TURNS: u32 = 3;
 
 struct Listener {
     fd: RawFd,
+    manner: Manner,
     armed: bool,
 }
 
@@ -67,8 +72,10 @@ impl Core {
         let files = u32::try_from(files).unwrap_or(u32::MAX);
         let ring = Ring::new(&Setup { files, ..Setup::default() })?;
         let Sockets { listeners, datagrams } = sockets;
-        shared.admin.registries[index].set_listeners(listeners.clone());
-        let listeners = listeners.into_iter().map(|fd| Listener { fd, armed: false }).collect();
+        let descriptors = listeners.iter().map(|(fd, _)| *fd).collect();
+        shared.admin.registries[index].set_listeners(descriptors);
+        let listener = |(fd, manner)| Listener { fd, manner, armed: false };
+        let listeners = listeners.into_iter().map(listener).collect();
         let state = State::new(index, shared);
         let completions = Vec::with_capacity(4096);
         Ok(Self {
@@ -77,6 +84,7 @@ impl Core {
             listeners,
             datagrams: Datagrams::new(datagrams),
             completions,
+            unsealed: Unsealed::default(),
             is_accepting: true,
             rests: false,
             drain: None,
@@ -104,10 +112,17 @@ impl Core {
         self.state.tell_time();
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.drain(&mut completions);
+        let mut unsealed = std::mem::take(&mut self.unsealed);
+        if self.state.shared.tls.is_some() {
+            unsealed.fill(&self.ring, &mut self.state, &completions);
+        }
         let mut group = Group::new();
-        for completion in &completions {
+        for (index, completion) in completions.iter().enumerate() {
             match completion.token.op() {
-                Op::Receive => Self::received(&self.ring, &mut self.state, completion, &mut group),
+                Op::Receive => {
+                    let plain = unsealed.of(index);
+                    Self::received(&self.ring, &mut self.state, completion, plain, &mut group);
+                }
                 Op::Shutdown => self.state.shut(completion),
                 Op::Close => self.state.closed(completion),
                 Op::Send | Op::Accept | Op::Wake | Op::Cancel | Op::Connect => {}
@@ -116,6 +131,7 @@ impl Core {
         }
         self.state.run(&mut group);
         drop(group);
+        self.unsealed = unsealed;
         for completion in &completions {
             match completion.token.op() {
                 Op::Send => self.state.sent(&mut self.ring, completion),
@@ -159,13 +175,14 @@ impl Core {
         ring: &'a Ring,
         state: &mut State,
         completion: &Completion,
+        plain: Option<&'a [u8]>,
         group: &mut Group<'a>,
     ) {
         let Some(id) = state.tenant(completion.token) else { return };
         if let Some(received) = &completion.received {
             let bytes = ring.bytes(received);
             state.counters().bytes_read.add(bytes.len() as u64);
-            state.feed(id, bytes, group);
+            state.feed(id, plain.unwrap_or(bytes), group);
             state.list(id);
         }
         if !completion.more {
@@ -179,7 +196,7 @@ impl Core {
         match completion.accepted() {
             Some(socket) if self.drain.is_some() => drop(socket),
             Some(socket) => {
-                self.state.place(socket);
+                self.state.place(socket, self.listeners[index].manner);
             }
             None if completion.result == -libc::ECANCELED => {}
             None => {
@@ -196,9 +213,10 @@ impl Core {
         let inbox = &self.state.shared.clone().inboxes[self.state.index];
         for letter in inbox.take() {
             match letter {
-                Letter::Adopt(socket) => {
-                    self.state.adopt(socket);
+                Letter::Adopt(socket, manner) => {
+                    self.state.adopt(socket, manner);
                 }
+                Letter::Shaken(shaken) => self.state.shaken(*shaken),
                 Letter::Note(Note::Maintain) => {
                     self.state.maintain();
                     self.rests = false;

@@ -6,6 +6,7 @@
 //! - [`memory`]: items, slab classes, the index, eviction, the budget;
 //! - [`protocol`]: what clients are told, authentication, UDP, differences from memcached;
 //! - [`restart`]: the cache in a file, over stops and kills;
+//! - [`tls`]: records, handshakes, resumption, certificates, costs;
 //! - [`operations`]: starting, sizing, limits, containers, files, signals, exit codes.
 
 pub mod architecture;
@@ -15,3 +16,4 @@ pub mod memory;
 pub mod operations;
 pub mod protocol;
 pub mod restart;
+pub mod tls;

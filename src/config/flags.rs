@@ -44,8 +44,7 @@ pub struct Flags {
     #[arg(value_parser = values::port, allow_hyphen_values = true)]
     pub udp_port: Option<Port>,
 
-    /// Addresses to listen on, :PORT may follow; * for all (127.0.0.1,::1).
-    /// Before one: notls:, btls:, mtls:, then proto[ascii|binary|negotiating]:, then tag_NAME_:
+    /// Addresses to listen on, :PORT may follow; * for all (127.0.0.1,::1)
     #[arg(short = 'l', long, value_name = "ADDR", help_heading = NETWORK)]
     #[arg(value_parser = values::text)]
     pub listen: Vec<String>,
@@ -244,10 +243,19 @@ impl Flags {
     }
 }
 
+/// What may stand before an address of `-l`.
+const PREFIXES: &str = "\
+Before an address of -l, in this order:
+  notls: btls: mtls:       in the clear, by TLS, by TLS with a certificate of the client
+  proto[NAME]:             ascii, binary or negotiating
+  tag[NAME]: tag_NAME_:    no effect: for the Lua proxy
+";
+
 /// What follows the flags: the suboptions, and what there is not yet.
 fn after_help() -> String {
     let missing: Vec<&str> = validate::UNAVAILABLE.iter().map(|(_, what)| *what).collect();
-    format!("{}\nNot available yet:\n  {}", suboptions::help(), missing.join("\n  "))
+    let missing = missing.join("\n  ");
+    format!("{}\n{PREFIXES}\nNot available yet:\n  {missing}", suboptions::help())
 }
 
 fn item_size(text: &str) -> Result<usize, String> {

@@ -16,7 +16,7 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use super::exit::Failure;
 use super::settings::Binding;
 use super::values::{self, Port};
-use super::{limits, suboptions, validate};
+use super::{limits, suboptions};
 
 /// What `version` and `-V` call the memcached whose behaviour this is.
 pub const MEMCACHED_VERSION: &str = "1.6.45";
@@ -251,11 +251,9 @@ Before an address of -l, in this order:
   tag[NAME]: tag_NAME_:    no effect: for the Lua proxy
 ";
 
-/// What follows the flags: the suboptions, and what there is not yet.
+/// What follows the flags: the suboptions, and the prefixes of addresses.
 fn after_help() -> String {
-    let missing: Vec<&str> = validate::UNAVAILABLE.iter().map(|(_, what)| *what).collect();
-    let missing = missing.join("\n  ");
-    format!("{}\n{PREFIXES}\nNot available yet:\n  {missing}", suboptions::help())
+    format!("{}\n{PREFIXES}", suboptions::help())
 }
 
 fn item_size(text: &str) -> Result<usize, String> {

@@ -23,7 +23,6 @@ impl Config {
     /// A [`Failure`] of one line with exit code 64.
     pub fn new(flags: &Flags, host: &Host) -> Result<Self, Failure> {
         assert!(!host.cpus.is_empty(), "a process runs on at least one CPU");
-        refuse_unavailable(flags)?;
         let mut extended = suboptions::read(&flags.extended)?;
         check_lru(&extended)?;
         let mut notes = std::mem::take(&mut extended.notes);
@@ -77,7 +76,7 @@ impl Config {
             crawler: extended.crawler,
             tail_repair_time_s: extended.tail_repair_time_s,
             track_sizes: extended.track_sizes,
-            memory_file: None,
+            memory_file: flags.memory_file.as_deref().map(absolute).transpose()?,
             connections_max: flags.conn_limit.unwrap_or(limits::CONNECTIONS_DEFAULT),
             maxconns_fast: extended.maxconns_fast,
             idle_timeout_s: extended.idle_timeout_s,
@@ -106,20 +105,6 @@ impl Config {
             port_file: host.port_file.as_deref().map(absolute).transpose()?,
             notes,
         })
-    }
-}
-
-/// Whether a flag asks for more than there is.
-type Given = fn(&Flags) -> bool;
-
-/// Flags that are known but not served yet. To serve one is to delete its row and fill its field.
-pub(super) const UNAVAILABLE: &[(Given, &str)] =
-    &[(|f| f.memory_file.is_some(), "-e (warm restart)")];
-
-fn refuse_unavailable(flags: &Flags) -> Result<(), Failure> {
-    match UNAVAILABLE.iter().find(|(given, _)| given(flags)) {
-        Some((_, what)) => Err(Failure::usage(format!("{what} is not available yet"))),
-        None => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@
 //! - [`memory`]: items, slab classes, the index, eviction, the budget;
 //! - [`protocol`]: what clients are told, authentication, UDP, differences from memcached;
 //! - [`tls`]: records, handshakes, resumption, certificates, costs;
+//! - [`restart`]: the cache in a file, over stops and kills;
 //! - [`operations`]: starting, sizing, limits, containers, files, signals, exit codes.
 
 pub mod architecture;
@@ -14,4 +15,5 @@ pub mod io_uring;
 pub mod memory;
 pub mod operations;
 pub mod protocol;
+pub mod restart;
 pub mod tls;

@@ -44,8 +44,7 @@ pub struct Flags {
     #[arg(value_parser = values::port, allow_hyphen_values = true)]
     pub udp_port: Option<Port>,
 
-    /// Addresses to listen on, :PORT may follow; * for all (127.0.0.1,::1).
-    /// Before one: notls:, btls:, mtls:, then proto[ascii|binary|negotiating]:, then tag_NAME_:
+    /// Addresses to listen on, :PORT may follow; * for all (127.0.0.1,::1)
     #[arg(short = 'l', long, value_name = "ADDR", help_heading = NETWORK)]
     #[arg(value_parser = values::text)]
     pub listen: Vec<String>,
@@ -235,13 +234,26 @@ impl Flags {
         I: IntoIterator<Item = S>,
         S: Into<OsString> + Clone,
     {
-        let command = Self::command().after_help(suboptions::help());
+        let command = Self::command().after_help(after_help());
         let matches = command.try_get_matches_from(arguments);
         match matches.and_then(|mut matches| Self::from_arg_matches_mut(&mut matches)) {
             Ok(flags) => Ok(Asked::Run(Box::new(flags))),
             Err(error) => answer(&error),
         }
     }
+}
+
+/// What may stand before an address of `-l`.
+const PREFIXES: &str = "\
+Before an address of -l, in this order:
+  notls: btls: mtls:       in the clear, by TLS, by TLS with a certificate of the client
+  proto[NAME]:             ascii, binary or negotiating
+  tag[NAME]: tag_NAME_:    no effect: for the Lua proxy
+";
+
+/// What follows the flags: the suboptions, and the prefixes of addresses.
+fn after_help() -> String {
+    format!("{}\n{PREFIXES}", suboptions::help())
 }
 
 fn item_size(text: &str) -> Result<usize, String> {

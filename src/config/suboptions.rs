@@ -216,7 +216,7 @@ const TABLE: &[Suboption] = &[
     row("ssl_ca_cert", Text(|e, file| e.tls.authority_file = Some(file.into())), Works,
         "authorities of the clients' certificates, a PEM file"),
     row("ssl_verify_mode", Number(0, 3, |e, n| e.tls.verify_mode = n), Works,
-        "client certificates: 0 not asked for, 1 checked if shown, 2 and 3 needed (0)"),
+        "client certificates: 0 not asked, 1 checked if shown, 2 and 3 needed (0)"),
     row("ssl_ciphers", Text(|e, list| e.tls.ciphers = Some(list.to_owned())), Works,
         "list of cipher suites, in OpenSSL's grammar (all)"),
     row("ssl_min_version", Number(0, 3, set_version_min), Works,

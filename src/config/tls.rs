@@ -65,12 +65,10 @@ impl TlsSettings {
     /// Makes paths absolute, so that they hold for a daemon, and refuses `-Z` without its files.
     pub(super) fn settle(&mut self, enabled: bool) -> Result<(), Failure> {
         self.enabled = enabled;
-        for path in [&mut self.chain_file, &mut self.key_file, &mut self.authority_file] {
-            if let Some(path) = path {
-                *path = std::path::absolute(&*path).map_err(|error| {
-                    Failure::usage(format!("path \"{}\": {error}", path.display()))
-                })?;
-            }
+        let files = [&mut self.chain_file, &mut self.key_file, &mut self.authority_file];
+        for path in files.into_iter().flatten() {
+            *path = std::path::absolute(&*path)
+                .map_err(|error| Failure::usage(format!("path \"{}\": {error}", path.display())))?;
         }
         let needs = |name| Failure::usage(format!("-Z (TLS) needs -o {name}=FILE"));
         if enabled {

@@ -154,8 +154,8 @@ impl State {
     }
 
     /// Hands the session of a connection to a helper, with what has come for it. Until it is back
-    /// the connection receives nothing but what is on its way already: clients need not wait for the
-    /// end of the handshake with their requests, and may send many.
+    /// the connection receives nothing but what is on its way already: clients need not wait for
+    /// the end of the handshake with their requests, and may send many.
     fn shake_hands(&mut self, id: ConnId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let Some(secure) = client.secure_mut() else { return };

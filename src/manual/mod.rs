@@ -5,8 +5,8 @@
 //! - [`io_uring`]: how the ring is used, and what the kernel must offer;
 //! - [`memory`]: items, slab classes, the index, eviction, the budget;
 //! - [`protocol`]: what clients are told, authentication, UDP, differences from memcached;
-//! - [`restart`]: the cache in a file, over stops and kills;
 //! - [`tls`]: records, handshakes, resumption, certificates, costs;
+//! - [`restart`]: the cache in a file, over stops and kills;
 //! - [`operations`]: starting, sizing, limits, containers, files, signals, exit codes.
 
 pub mod architecture;

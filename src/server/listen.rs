@@ -63,9 +63,8 @@ impl Bound {
     /// What `listen(2)` answered.
     pub fn listen(&self, backlog: u32) -> Result<(), Failure> {
         let backlog = Backlog::new(backlog.min(i32::MAX as u32) as i32);
-        let all = self.listeners.iter().flatten();
-        let done =
-            backlog.and_then(|backlog| all.map(|(socket, _)| listen(socket, backlog)).collect());
+        let all = self.listeners.iter().flatten().map(|(socket, _)| socket);
+        let done = backlog.and_then(|backlog| all.map(|socket| listen(socket, backlog)).collect());
         done.map_err(|error: Errno| Failure::os("can't listen", explain(error)))
     }
 

@@ -47,6 +47,8 @@ pub struct Connection {
     ready: bool,
     /// Too much output waits: no more requests for now.
     paused: bool,
+    /// What was sent may still be on its way: not to be closed yet.
+    held: bool,
     shutdown_sent: bool,
     shutdown_done: bool,
     close_sent: bool,
@@ -65,6 +67,7 @@ impl Connection {
             sending: false,
             ready: false,
             paused: false,
+            held: false,
             shutdown_sent: false,
             shutdown_done: false,
             close_sent: false,
@@ -127,6 +130,24 @@ impl Connection {
         self.paused = false;
     }
 
+    /// Keeps the socket open, though all may have been sent, until [`Connection::release`]. Closing
+    /// a socket in which bytes lie unread resets the connection, and what the peer hasn't
+    /// received by then is lost to it.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Lets the connection close when it is due.
+    pub fn release(&mut self) {
+        self.held = false;
+    }
+
+    /// True if nothing keeps the connection open but [`Connection::hold`].
+    #[must_use]
+    pub fn is_only_held(&self) -> bool {
+        self.held && self.life == Life::Finishing && self.has_sent_all()
+    }
+
     /// Reads no more; closes when all output is sent.
     pub fn finish(&mut self) {
         if self.life == Life::Open {
@@ -142,8 +163,7 @@ impl Connection {
     /// What to submit now. The caller submits all of it: the state counts it as in flight.
     pub fn plan(&mut self) -> Plan {
         let mut plan = Plan::default();
-        // A connection that is paused has yet to produce what its last request is owed.
-        if self.life == Life::Finishing && !self.ready && !self.sending && !self.paused {
+        if self.life == Life::Finishing && self.has_sent_all() && !self.held {
             self.life = Life::Closing;
         }
         if self.life == Life::Closing {
@@ -160,6 +180,11 @@ impl Connection {
             self.cancelling |= plan.cancel_receive;
         }
         plan
+    }
+
+    /// A connection that is paused has yet to produce what its last request is owed.
+    fn has_sent_all(&self) -> bool {
+        !self.ready && !self.sending && !self.paused
     }
 
     fn plan_end(&mut self, plan: &mut Plan) {
@@ -267,5 +292,20 @@ mod tests {
         assert_eq!(conn.plan(), Plan { shutdown: true, ..Plan::default() });
         conn.shut();
         assert_eq!(conn.plan(), Plan { close: true, ..Plan::default() });
+    }
+
+    #[test]
+    fn a_held_connection_stays_until_it_is_released() {
+        let mut conn = connection();
+        conn.output_ready();
+        conn.hold();
+        conn.finish();
+        assert!(!conn.is_only_held(), "it has something to send");
+        assert_eq!(conn.plan(), Plan { send: true, ..Plan::default() });
+        conn.sent(false);
+        assert_eq!(conn.plan(), Plan::default());
+        assert!(conn.is_only_held());
+        conn.release();
+        assert_eq!(conn.plan(), Plan { shutdown: true, ..Plan::default() });
     }
 }

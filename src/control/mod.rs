@@ -1,8 +1,8 @@
 //! The control plane: one glommio executor beside the cores.
 //!
 //! Whatever does not stand between a client and its answer runs here: signals and the pace of the
-//! cores' background work. It holds no shard's token, so it can't delay a core; it only leaves
-//! letters in their inboxes.
+//! cores' background work. It can't delay a core: it takes no shard's token and only leaves letters
+//! in inboxes, it is not pinned, and where it meets a core on a CPU it gives way.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,6 +15,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::config::Failure;
 use crate::core::{Note, Shared};
+use crate::os::priority;
 
 /// glommio registers this much memory for file input and output, which is resident from then on.
 /// Its own default is 10 MB; timers need none of it.
@@ -55,6 +56,7 @@ pub fn spawn(shared: Arc<Shared>) -> Result<JoinHandle<()>, Failure> {
     std::thread::Builder::new()
         .name("control".to_owned())
         .spawn(move || {
+            priority::step_back();
             LocalExecutorBuilder::new(Placement::Unbound)
                 .name("control")
                 .io_memory(IO_MEMORY_BYTES)

@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::datagrams::Datagrams;
 use super::drain::Drain;
@@ -11,9 +10,6 @@ use super::group::Group;
 use super::shared::{Letter, Note, Shared};
 use super::state::State;
 use crate::ring::{Completion, Op, Ring, Setup, Token, Wait};
-
-/// How long a core sleeps at most: often enough to notice idle connections.
-const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// From so many completions in a turn on, the next turn waits for about as many again.
 const BUSY_MIN: usize = 8;
@@ -66,7 +62,9 @@ impl Core {
     /// # Errors
     /// When the kernel refuses the ring.
     pub fn new(index: usize, shared: Arc<Shared>, sockets: Sockets) -> io::Result<Self> {
-        let ring = Ring::new(&Setup::default())?;
+        let files = shared.config.connections_per_core_max();
+        let files = u32::try_from(files).unwrap_or(u32::MAX);
+        let ring = Ring::new(&Setup { files, ..Setup::default() })?;
         let Sockets { listeners, datagrams } = sockets;
         shared.admin.registries[index].set_listeners(listeners.clone());
         let listeners = listeners.into_iter().map(|fd| Listener { fd, armed: false }).collect();
@@ -239,7 +237,9 @@ impl Core {
             None => Wait {
                 want: self.want,
                 batch_us: BATCH_US,
-                timeout: Some(self.state.upkeep.wait().unwrap_or(SLEEP_MAX)),
+                // Without upkeep it sleeps until something comes, the control plane's letter each
+                // second at the latest; so the kernel has no timer to set and to take back.
+                timeout: self.state.upkeep.wait(),
             },
             Some(drain) => drain.wait(),
         }

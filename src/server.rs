@@ -105,13 +105,13 @@ impl Server {
         for outcome in reports.iter().take(cores.len()) {
             outcome?;
         }
-        let control = control::spawn(Arc::clone(&self.shared))?;
+        control::spawn(&self.shared)?;
         ready()?;
         for core in cores {
             core.join().map_err(|_| Failure::os("a core", "panicked"))?;
         }
         self.shared.cores_running.store(0, Ordering::Release);
-        control.join().map_err(|_| Failure::os("the control plane", "panicked"))
+        Ok(())
     }
 
     fn spawn_core(

@@ -16,10 +16,10 @@
 //!  plan      one send per connection that has output; receives, shutdowns, closes
 //! ```
 //!
-//! The files follow the story: [`turn`] is the loop, [`drain`] its end, [`gather`] turns bytes into operations,
-//! [`group`] runs them, [`execute`] holds what each operation does, [`client`] is a connection
-//! with its buffers, [`shared`] is what all cores see, [`admin`] answers what is not about a key,
-//! [`auth`] lets clients in, [`greed`] bounds what they may have held for them.
+//! The files follow the story: [`turn`] is the loop, [`drain`] its end, [`gather`] turns bytes into
+//! operations, [`group`] runs them, [`execute`] holds what each operation does, [`client`] is a
+//! connection with its buffers, [`shared`] is what all cores see, [`admin`] answers what is not
+//! about a key, [`auth`] lets clients in, [`greed`] bounds what they may have held for them.
 
 mod admin;
 mod auth;

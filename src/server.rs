@@ -72,9 +72,11 @@ impl Server {
             inboxes,
             counters: (0..threads).map(|_| CoreCounters::default()).collect(),
             placement: Mutex::new(vec![0; threads]),
+            upload_bytes: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
             verbosity: AtomicU8::new(config.verbosity),
             stopping: AtomicBool::new(false),
             cores_running: AtomicUsize::new(threads),
+            cores_draining: AtomicUsize::new(0),
             guard: Guard::of(&config)?,
             tls,
             handshakes: Handshakes::default(),
@@ -106,7 +108,7 @@ impl Server {
             outcome?;
         }
         let helpers = self.spawn_helpers()?;
-        let control = control::spawn(Arc::clone(&self.shared))?;
+        control::spawn(&self.shared)?;
         ready()?;
         for core in cores {
             core.join().map_err(|_| Failure::os("a core", "panicked"))?;
@@ -116,7 +118,6 @@ impl Server {
         for helper in helpers {
             helper.join().map_err(|_| Failure::os("a helper", "panicked"))?;
         }
-        control.join().map_err(|_| Failure::os("the control plane", "panicked"))?;
         self.close_file()
     }
 

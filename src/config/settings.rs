@@ -80,7 +80,7 @@ pub struct Config {
     /// `-o slab_automove_ratio`: a page moves when the young class's age is below this part of the
     /// old one's.
     pub slab_automove_ratio: f64,
-    /// `-o slab_automove_window`: samples looked back on.
+    /// `-o slab_automove_window`: shown only: ages are compared as they are.
     pub slab_automove_window: u32,
     /// The background crawler that reclaims expired items.
     pub crawler: CrawlerSettings,
@@ -98,9 +98,9 @@ pub struct Config {
     pub maxconns_fast: bool,
     /// `-o idle_timeout`: close connections idle for longer, in seconds; 0 never.
     pub idle_timeout_s: u32,
-    /// `-R`: requests of one connection answered before another one has its turn.
+    /// `-R`; shown only: a turn of the loop ends when what was received in it is answered.
     pub requests_per_event: u32,
-    /// `-o read_buf_mem_limit`: cap of connection buffers, in bytes; 0 none.
+    /// `-o read_buf_mem_limit`, in bytes; shown only: buffers are of a fixed number.
     pub read_buffer_bytes_limit: usize,
     /// `-B`: the protocol spoken.
     pub protocol: Binding,

@@ -154,8 +154,8 @@ const TABLE: &[Suboption] = &[
     row("no_slab_automove", Switch(|e| e.slab_automove = 0), Works, "same as slab_automove=0"),
     row("slab_automove_ratio", Ratio(0.0, 1.0, |e, f| e.slab_automove_ratio = f), Works,
         "a page moves when young is younger than this part of old (0.8)"),
-    row("slab_automove_window", Number(3, 1800, |e, n| e.slab_automove_window = n), Works,
-        "samples that a move is decided by (10)"),
+    row("slab_automove_window", Number(3, 1800, |e, n| e.slab_automove_window = n),
+        Idle("ages are compared as they are, there are no samples"), "samples of a move"),
     row("slab_automove_freeratio", Ratio(0.0, 1.0, |_, _| {}),
         Idle("it holds memory free for extstore, which is not there"), "part kept free"),
     row("slab_chunk_max",
@@ -194,9 +194,9 @@ const TABLE: &[Suboption] = &[
     // Logs.
     row("watcher_logbuf_size",
         Number(1, limits::LOGBUF_KB_MOST, |e, n| e.watcher_logbuf_kb = n),
-        Idle("watch is not available yet"), "buffer of a watcher, in KB (256)"),
+        Works, "buffer of a watcher, in KB (256)"),
     row("worker_logbuf_size", Number(1, limits::LOGBUF_KB_MOST, |e, n| e.worker_logbuf_kb = n),
-        Idle("watch is not available yet"), "log buffer of a core, in KB (64)"),
+        Works, "log buffer of a core, in KB (64)"),
     // Sets of defaults.
     row("modern", NOTHING, Idle("its defaults are the defaults"), "nothing"),
     row("no_modern", Switch(old_defaults), Works, "the defaults of memcached 1.4"),

@@ -38,10 +38,7 @@ impl Config {
         let threads = threads(flags, host, &memory, &mut notes);
         let cpus = host.cpus.iter().copied().cycle().take(threads).collect();
         note_differences(flags, threads, &mut notes);
-        if flags.napi_ids.is_some_and(|ids| ids > 0) {
-            let why = "-N has no effect: a connection goes to the core with the fewest";
-            notes.push(Note::Verbose(why.into()));
-        }
+        note_idle_flags(flags, &mut notes);
 
         Ok(Self {
             tcp_port: network.tcp_port,
@@ -329,6 +326,24 @@ fn threads(flags: &Flags, host: &Host, memory: &Memory, notes: &mut Vec<Note>) -
         notes.push(Note::Warning(format!("-t {threads} is an unusually high number of cores")));
     }
     threads
+}
+
+/// Flags that are accepted, so that a start script goes on working, and mean nothing here.
+fn note_idle_flags(flags: &Flags, notes: &mut Vec<Note>) {
+    for (is_given, why) in [
+        (
+            flags.max_reqs_per_event.is_some(),
+            "-R has no effect: a turn of the loop serves what every connection has sent",
+        ),
+        (
+            flags.napi_ids.is_some_and(|ids| ids > 0),
+            "-N has no effect: a connection goes to the core with the fewest",
+        ),
+    ] {
+        if is_given {
+            notes.push(Note::Verbose(why.into()));
+        }
+    }
 }
 
 /// The two defaults that are not memcached's.

@@ -51,6 +51,8 @@ pub struct Connection {
     peer_ended: bool,
     /// The peer is owed a last word before the end, beyond all replies.
     owes_last_word: bool,
+    /// What was sent may still be on its way: not to be closed yet.
+    held: bool,
     shutdown_sent: bool,
     shutdown_done: bool,
     close_sent: bool,
@@ -71,6 +73,7 @@ impl Connection {
             paused: false,
             peer_ended: false,
             owes_last_word: false,
+            held: false,
             shutdown_sent: false,
             shutdown_done: false,
             close_sent: false,
@@ -155,6 +158,25 @@ impl Connection {
         self.owes_last_word
     }
 
+    /// Keeps the socket open, though all may have been sent, until [`Connection::release`]. Closing
+    /// a socket in which bytes lie unread resets the connection, and what the peer hasn't
+    /// received by then is lost to it.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Lets the connection close when it is due.
+    pub fn release(&mut self) {
+        self.held = false;
+    }
+
+    /// True if nothing keeps the connection open but [`Connection::hold`].
+    #[must_use]
+    pub fn is_only_held(&self) -> bool {
+        let has_ended = self.life == Life::Finishing && self.has_sent_all();
+        self.held && has_ended && !self.owes_last_word
+    }
+
     /// Reads no more; closes when all output is sent.
     pub fn finish(&mut self) {
         if self.life == Life::Open {
@@ -174,11 +196,11 @@ impl Connection {
         if self.peer_ended && !self.paused {
             self.finish();
         }
-        if self.life == Life::Finishing && !self.ready && !self.sending && !self.paused {
+        if self.life == Life::Finishing && self.has_sent_all() {
             if self.owes_last_word {
                 self.owes_last_word = false;
                 self.ready = true;
-            } else {
+            } else if !self.held {
                 self.life = Life::Closing;
             }
         }
@@ -196,6 +218,11 @@ impl Connection {
             self.cancelling |= plan.cancel_receive;
         }
         plan
+    }
+
+    /// A connection that is paused has yet to produce what its last request is owed.
+    fn has_sent_all(&self) -> bool {
+        !self.ready && !self.sending && !self.paused
     }
 
     fn plan_end(&mut self, plan: &mut Plan) {
@@ -338,5 +365,20 @@ mod tests {
         assert_eq!(conn.plan(), Plan { shutdown: true, ..Plan::default() });
         conn.shut();
         assert_eq!(conn.plan(), Plan { close: true, ..Plan::default() });
+    }
+
+    #[test]
+    fn a_held_connection_stays_until_it_is_released() {
+        let mut conn = connection();
+        conn.output_ready();
+        conn.hold();
+        conn.finish();
+        assert!(!conn.is_only_held(), "it has something to send");
+        assert_eq!(conn.plan(), Plan { send: true, ..Plan::default() });
+        conn.sent(false);
+        assert_eq!(conn.plan(), Plan::default());
+        assert!(conn.is_only_held());
+        conn.release();
+        assert_eq!(conn.plan(), Plan { shutdown: true, ..Plan::default() });
     }
 }

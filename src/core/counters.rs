@@ -84,6 +84,12 @@ counters! {
     buffers_missing,
     /// Accepts that failed, for want of descriptors above all.
     accept_errors,
+    /// Sends of which the socket took only a part.
+    sends_in_part,
+    /// Connections that the peer broke off.
+    resets,
+    /// Connections that were cut off because of what they made the server hold.
+    greedy,
     /// Blocks of reply memory made.
     blocks,
     /// Rounds of background work.

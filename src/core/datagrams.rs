@@ -160,7 +160,7 @@ impl State {
         self.run(&mut group);
         let Some(mut client) = self.clients.remove(id) else { return Vec::new() };
         if let Some(upload) = client.upload.take() {
-            self.abandon_upload(*upload);
+            self.abandon_upload(id, *upload);
         }
         let is_cut_off = client.conn.is_paused() && !client.input.is_empty();
         client.input.clear(&mut self.inputs);

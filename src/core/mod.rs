@@ -16,10 +16,11 @@
 //!  plan      one send per connection that has output; receives, shutdowns, closes
 //! ```
 //!
-//! The files follow the story: [`turn`] is the loop, [`gather`] turns bytes into operations,
-//! [`group`] runs them, [`execute`] holds what each operation does, [`client`] is a connection
-//! with its buffers, [`shared`] is what all cores see, [`admin`] answers what is not about a key,
-//! [`auth`] lets clients in, [`secure`] and [`handshakes`] are for those who come by TLS.
+//! The files follow the story: [`turn`] is the loop, [`drain`] its end, [`gather`] turns bytes into
+//! operations, [`group`] runs them, [`execute`] holds what each operation does, [`client`] is a
+//! connection with its buffers, [`shared`] is what all cores see, [`admin`] answers what is not
+//! about a key, [`auth`] lets clients in, [`greed`] bounds what they may have held for them,
+//! [`secure`] and [`handshakes`] are for those who come by TLS.
 
 mod admin;
 mod auth;
@@ -28,8 +29,10 @@ mod client;
 mod counters;
 mod datagrams;
 mod deliver;
+mod drain;
 mod execute;
 mod gather;
+mod greed;
 mod group;
 mod handshakes;
 mod idle;

@@ -21,8 +21,8 @@ use crate::protocol::{Binding, Parser};
 const TOO_MANY: &[u8] = b"ERROR Too many open connections\r\n";
 
 impl State {
-    /// Finds a place for a connection just accepted; tells which, if it is here.
-    pub(super) fn place(&mut self, socket: OwnedFd, manner: Manner) -> Option<ConnId> {
+    /// Finds a place for a connection just accepted.
+    pub(super) fn place(&mut self, socket: OwnedFd, manner: Manner) {
         let Some(core) = self.choose() else {
             if self.shared.config.maxconns_fast {
                 self.counters().rejected.add(1);
@@ -30,13 +30,13 @@ impl State {
             } else {
                 self.let_wait(socket, manner);
             }
-            return None;
+            return;
         };
         if core == self.index {
-            return Some(self.adopt(socket, manner));
+            self.adopt(socket, manner);
+        } else {
+            self.shared.inboxes[core].post(Letter::Adopt(socket, manner));
         }
-        self.shared.inboxes[core].post(Letter::Adopt(socket, manner));
-        None
     }
 
     /// Counts the connection in at the core with the fewest.
@@ -53,6 +53,14 @@ impl State {
         };
         counts[core] += 1;
         Some(core)
+    }
+
+    /// Counts a connection in here, wherever others are fewer. False at the limit.
+    pub(super) fn count_in_here(&self) -> bool {
+        let mut counts = self.shared.placement.lock().expect("no thread panics with the lock");
+        let has_room = counts.iter().sum::<usize>() < self.shared.config.connections_max;
+        counts[self.index] += usize::from(has_room);
+        has_room
     }
 
     /// Takes in a connection that was counted in for this core.
@@ -125,7 +133,7 @@ impl State {
         }
         self.unpin(pins);
         if let Some(upload) = client.upload.take() {
-            self.abandon_upload(*upload);
+            self.abandon_upload(id, *upload);
         }
         client.input.clear(&mut self.inputs);
         if let Some(task) = client.task.take() {

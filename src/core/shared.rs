@@ -33,12 +33,16 @@ pub struct Shared {
     pub counters: Vec<CoreCounters>,
     /// Connections of each core, those on their way included.
     pub placement: Mutex<Vec<usize>>,
+    /// By shard: bytes of the values that are on their way into it.
+    pub upload_bytes: Vec<AtomicUsize>,
     /// Verbosity, which a client may change.
     pub verbosity: AtomicU8,
     /// Set when the server should stop; the inboxes carry the news to the cores.
     pub stopping: AtomicBool,
     /// Cores that still run.
     pub cores_running: AtomicUsize,
+    /// Cores that have heard that they should end.
+    pub cores_draining: AtomicUsize,
     /// Who may come in, if not everybody.
     pub guard: Option<Guard>,
     /// With TLS: the certificates and keys.
@@ -132,6 +136,11 @@ impl Inbox {
     /// Takes all letters.
     pub(super) fn take(&self) -> Vec<Letter> {
         std::mem::take(&mut self.letters.lock().expect("no thread panics with the lock"))
+    }
+
+    /// Whether all letters have been taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.letters.lock().expect("no thread panics with the lock").is_empty()
     }
 
     /// The descriptor that is readable when there are letters.

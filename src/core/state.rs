@@ -34,6 +34,10 @@ pub(super) struct State {
     pub(super) places: Vec<ReplyPlace>,
     /// Clients whose plan has to be looked at before the turn ends.
     pub(super) listed: Vec<ConnId>,
+    /// Clients that were sent something for which there was no buffer: they go first.
+    pub(super) starved: Vec<ConnId>,
+    /// Clients that are sending a large value, in the order in which they began.
+    pub(super) uploads: Vec<ConnId>,
     /// Clients whose task can go on.
     pub(super) working: Vec<ConnId>,
     pub(super) upkeep: Upkeep,
@@ -73,6 +77,8 @@ impl State {
             replies: Replies::default(),
             places: vec![ReplyPlace::default(); GROUP_MAX],
             listed: Vec::with_capacity(1024),
+            starved: Vec::new(),
+            uploads: Vec::new(),
             working: Vec::new(),
             upkeep: Upkeep::new(),
             idle_look_at: Self::first_idle_look(clock.now, config.idle_timeout_s),

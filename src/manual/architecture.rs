@@ -40,8 +40,10 @@
 //!
 //! | what a client may do | what bounds it |
 //! |---|---|
-//! | send and not read | 1 MB of replies may wait, 16 KB when all clients hold 8 MB |
+//! | send and not read | 1 MB of replies may wait, 16 KB when a core's clients hold 8 MB |
 //! | ask for thousands of large values in one line | the same: the retrieval waits in its middle |
-//! | begin large values and not end them | the chunks go when the connection ends |
+//! | do so on thousands of connections | at 16 MB a core, who does not read is cut off |
+//! | begin large values and not end them | an eighth of a shard; then the longest silent one goes |
 //! | send a line without end | 2 KB, unless it is a retrieval, whose keys are served as they come |
+//! | send without pause | whoever found no receive buffer is served first in the next turn |
 //! | open connections | `-c`, over all cores |

@@ -99,19 +99,23 @@
 //! | 71 | the system refused: limits, memory, an address in use |
 //! | 73 | pid file, port file, Unix socket or memory file cannot be written |
 //!
-//! ## Options of `-o` that are accepted and change nothing
+//! ## Flags that are accepted and change nothing
 //!
-//! | option | why |
+//! `-v` names those that were given. All but the first two are options of `-o`.
+//!
+//! | flag | why |
 //! |---|---|
+//! | `-R` | a turn of the loop serves what every connection has sent |
+//! | `-N` | a connection goes to the core with the fewest |
 //! | `hash_algorithm` | keys are always hashed by xxh3, with a seed of the process's own |
 //! | `read_buf_mem_limit` | buffers are of a fixed number, in the budget |
 //! | `resp_obj_mem_limit`, `modern` | dead in memcached too |
 //! | `inline_ascii_resp`, `no_inline_ascii_resp` | the same |
+//! | `slab_automove_window` | ages are compared as they are, there are no samples |
 //! | `slab_automove_freeratio` | keeps memory free for extstore, which is not there |
 //! | `tail_repair_time` | no item can get stuck at the end of a list |
 //! | `ssl_wbuf_size` | records are sealed right into the blocks that are sent |
 //! | `ssl_kernel_tls` | each core seals its own records |
-//! | `watcher_logbuf_size`, `worker_logbuf_size` | `watch` is not available yet |
 //! | `drop_privileges` | privileges are always dropped |
 //! | `no_drop_privileges`, `relaxed_privileges` | no system call filter is installed |
 //!

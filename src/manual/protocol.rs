@@ -89,6 +89,8 @@
 //!
 //! Words:
 //!
+//! - `stats cores` lists what each core has to do and what it has met with; to memcached it is an
+//!   `ERROR`.
 //! - `delete` without a key, or with more words than any client sends, is an `ERROR`: the
 //!   conformance test of libmemcached wants it.
 //! - An opaque (`O`) that is too long is noticed before the command is run, not after.

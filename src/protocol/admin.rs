@@ -99,6 +99,8 @@ pub enum Stats<'a> {
     Sizes,
     /// `stats conns`.
     Conns,
+    /// `stats cores`, which memcached doesn't have.
+    Cores,
     /// `stats extstore`: an empty list, as of a server without flash.
     Extstore,
     /// `stats reset`.

@@ -9,7 +9,7 @@
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 
-use crate::config::limits::{BLOCK_BYTES, CONNECTION_BUSY_BYTES_PER_CORE};
+use crate::config::limits::BLOCK_BYTES;
 
 /// Segments that one `sendmsg` carries; the rest follows with the next.
 const SEGMENTS_PER_SEND: usize = 16;
@@ -103,11 +103,11 @@ impl BlockPool {
         self.messages.push(message);
     }
 
-    /// True while so much waits to be sent that no connection should have more than a block of it.
+    /// Bytes of the blocks in use.
     #[must_use]
-    pub fn is_tight(&self) -> bool {
-        const TIGHT: usize = CONNECTION_BUSY_BYTES_PER_CORE / BLOCK_BYTES / 2;
-        self.blocks_made - self.blocks.len() > TIGHT
+    #[inline]
+    pub fn bytes_used(&self) -> usize {
+        (self.blocks_made - self.blocks.len()) * BLOCK_BYTES
     }
 
     /// Blocks made so far, in use or waiting.

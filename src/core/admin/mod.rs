@@ -6,7 +6,7 @@
 //!
 //! - [`commands`]: what changes the cache or the server;
 //! - [`stats`]: which family of statistics, and its form; [`general`], [`settings`], [`classes`],
-//!   [`cachedump`], [`registry`] (connections) and [`detail`] are the families;
+//!   [`cachedump`], [`cores`], [`registry`] (connections) and [`detail`] are the families;
 //! - [`facts`]: what the shards and cores have counted, summed;
 //! - [`crawler`]: commands that go on after their answer: [`dump`] and [`watch`], by [`log`];
 //! - [`live`]: the settings that change; [`accepting`]: whether connections are accepted.
@@ -15,6 +15,7 @@ mod accepting;
 mod cachedump;
 mod classes;
 mod commands;
+mod cores;
 mod crawler;
 mod crawls;
 mod detail;

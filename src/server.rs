@@ -18,8 +18,10 @@ use crate::shard::{LruConfig, Shard, ShardConfig};
 
 mod describe;
 mod listen;
+mod supply;
 
 pub use listen::Bound;
+use supply::Supplier;
 
 /// Runs a server until a signal ends it.
 ///
@@ -54,11 +56,14 @@ impl Server {
         control::block_signals()?;
         let bound = Bound::new(&config)?;
         let seed = hash_seed()?;
+        let supplier = Supplier::start()?;
         let shards = (0..config.threads)
             .map(|index| {
-                Shard::new(shard_config(&config, index, seed)).map(Lent::new).map_err(|error| {
+                let mut shard = Shard::new(shard_config(&config, index, seed)).map_err(|error| {
                     Failure::os(format_args!("no memory for shard {index} (-m)"), error)
-                })
+                })?;
+                supplier.take_on(&mut shard, config.cpus[index]);
+                Ok(Lent::new(shard))
             })
             .collect::<Result<_, _>>()?;
         let threads = config.threads;

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod daemon;
 pub mod facts;
 pub mod pages;
+pub mod priority;
 pub mod privileges;
 pub mod probe;
 pub mod rlimits;

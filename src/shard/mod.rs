@@ -53,6 +53,7 @@ mod upload;
 mod tests;
 
 use std::io;
+use std::task::Waker;
 
 pub use dump::{DumpCursor, DumpItem};
 pub use expiry::Crawled;
@@ -63,7 +64,7 @@ pub use options::{
     ShardConfig, StoreMode, StoreOptions, Stored, Vivify,
 };
 pub use pin::Pinned;
-pub use slab::{CLASS_COUNT_MAX, ClassId, ClassTable, PageKind};
+pub use slab::{CLASS_COUNT_MAX, ClassId, ClassTable, PageKind, Supply};
 pub use stats::{ClassCounters, ClassReport, Counters, ShardReport};
 pub use upload::Reservation;
 
@@ -152,6 +153,14 @@ impl Shard {
             shard.slabs.populate()?;
         }
         Ok(shard)
+    }
+
+    /// From now on memory is provided before it is needed, by whoever calls [`Supply::provide`]
+    /// when `waker` wakes him. Without that each huge page is had from the kernel at its first
+    /// touch, for which all requests wait.
+    pub fn supply(&mut self, waker: &Waker) -> Supply {
+        let regions = [self.slabs.supply(waker), self.index.supply(waker)];
+        Supply::new(regions.into_iter().flatten())
     }
 
     /// Sets the clock: seconds since some start, from 2 on. Going back is ignored.

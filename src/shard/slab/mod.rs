@@ -9,21 +9,30 @@
 //!
 //! Invariant: `resident` pages are those of all classes plus those in the pool.
 
+mod ahead;
 mod arena;
 mod classes;
 mod held;
 mod lines;
 mod region;
 
+pub(super) use ahead::Ahead;
+pub use ahead::Supply;
 pub(super) use arena::{Arena, PAGE_BYTES, PAGE_FIRST, PageId};
 pub use classes::{CLASS_COUNT_MAX, ClassId, ClassTable};
 pub(super) use held::HeldValue;
 pub(super) use lines::{BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, Table};
 pub use region::PageKind;
-pub(super) use region::Plain;
+pub(super) use region::{HUGE_PAGE_BYTES, Plain};
 
 use super::item::{Header, LOC_UNIT_BYTES, Loc, flag, kind};
 use std::io;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Pages that are provided with memory before they are needed: those of the huge page that is
+/// being used and of the next one.
+const PAGES_AHEAD: u32 = (HUGE_PAGE_BYTES / PAGE_BYTES) as u32;
 
 /// What is known about a page.
 #[derive(Clone, Copy, Debug, Default)]
@@ -99,6 +108,13 @@ impl Slabs {
             pages_max: 0,
             refusals: 0,
         })
+    }
+
+    /// From now on memory is provided before it is needed.
+    pub(super) fn supply(&mut self, waker: &Waker) -> Option<Arc<Ahead>> {
+        let ahead = self.arena.supply(waker);
+        self.look_ahead();
+        ahead
     }
 
     /// Most pages that the address range has room for.
@@ -273,6 +289,7 @@ impl Slabs {
         }
         let page = self.released.pop().or_else(|| self.commit_page())?;
         self.resident += 1;
+        self.look_ahead();
         Some(page)
     }
 
@@ -287,6 +304,14 @@ impl Slabs {
         }
         self.fresh += 1;
         Some(page)
+    }
+
+    /// Has memory provided for the pages that will be taken next, as far as the bound allows any.
+    fn look_ahead(&mut self) {
+        let allowed = self.pages_max.saturating_sub(self.resident).min(PAGES_AHEAD);
+        if allowed > 0 {
+            self.arena.expect(PageId(self.fresh + allowed - 1));
+        }
     }
 
     /// Provides memory for all pages that the bound allows and puts them into the pool.

@@ -2,7 +2,8 @@
 //!
 //! A region reserves its whole address range at start, which costs no memory, and commits a
 //! growing prefix of it. Everything that lies in a region is addressed by its distance from the
-//! start, never by a pointer, so that a region can one day be a mapped file.
+//! start, never by a pointer, so that a region can one day be a mapped file. Memory that will be
+//! needed soon can be provided beforehand, see `ahead`.
 //!
 //! All raw memory access of the shard is in this file. Each access checks that it lies in the
 //! committed prefix, and every type read from a region accepts any bytes ([`Plain`]), so the
@@ -11,8 +12,12 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::task::Waker;
+
+use super::ahead::Ahead;
 
 /// Size of the large pages that the processor and the kernel offer.
 pub(in crate::shard) const HUGE_PAGE_BYTES: usize = 2 << 20;
@@ -39,6 +44,8 @@ pub(in crate::shard) unsafe trait Plain: Copy {}
 pub(in crate::shard) struct Mapping {
     start: NonNull<u8>,
     bytes: usize,
+    /// First byte used, aligned to a huge page.
+    base: NonNull<u8>,
 }
 
 // SAFETY: a mapping is an address range; who may touch which part of it is the business of
@@ -55,14 +62,54 @@ impl Drop for Mapping {
 }
 
 impl Mapping {
+    /// Reserves `bytes` of addresses from `base` on.
     fn reserve(bytes: usize) -> io::Result<Self> {
+        let bytes = bytes + HUGE_PAGE_BYTES;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a fresh anonymous mapping touches no existing memory.
         let start = unsafe { libc::mmap(ptr::null_mut(), bytes, libc::PROT_NONE, flags, -1, 0) };
-        match NonNull::new(start.cast::<u8>()) {
-            Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => Ok(Self { start, bytes }),
-            _ => Err(io::Error::last_os_error()),
+        let start = match NonNull::new(start.cast::<u8>()) {
+            Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => start,
+            _ => return Err(io::Error::last_os_error()),
+        };
+        let skip = start.as_ptr().align_offset(HUGE_PAGE_BYTES);
+        // SAFETY: `skip` is below HUGE_PAGE_BYTES, by which the range is longer than asked for.
+        let base = unsafe { start.add(skip) };
+        Ok(Self { start, bytes, base })
+    }
+
+    /// Makes a range readable and writable. What it holds stays; fresh bytes are zero.
+    ///
+    /// # Errors
+    /// What the kernel said when it had no memory.
+    pub(super) fn open(&self, range: Range<usize>, kind: PageKind) -> io::Result<()> {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: the range is ours; this only makes it accessible.
+        let result =
+            unsafe { libc::mprotect(self.address(range.start).cast(), range.len(), access) };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
         }
+        if kind == PageKind::Transparent {
+            let start = range.start / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+            self.advise(start..range.end, libc::MADV_HUGEPAGE);
+        }
+        Ok(())
+    }
+
+    /// Makes the kernel provide the memory of an open range now rather than at first touch.
+    pub(super) fn populate(&self, range: Range<usize>) -> bool {
+        self.advise(range, libc::MADV_POPULATE_WRITE)
+    }
+
+    fn advise(&self, range: Range<usize>, advice: i32) -> bool {
+        let at = self.address(range.start);
+        // SAFETY: the range is ours, and no advice used here makes it inaccessible.
+        unsafe { libc::madvise(at.cast(), range.len(), advice) == 0 }
+    }
+
+    fn address(&self, offset: usize) -> *mut u8 {
+        self.base.as_ptr().wrapping_add(offset)
     }
 }
 
@@ -74,9 +121,13 @@ pub(in crate::shard) struct Region {
     /// Readable and writable bytes from `base`. `committed <= reserved`.
     committed: usize,
     reserved: usize,
+    /// Bytes that are, or will soon be, in use.
+    expected: usize,
     /// What is tried next; falls, never rises.
     kind: PageKind,
     mapping: Arc<Mapping>,
+    /// With it, what is expected is provided by another thread.
+    ahead: Option<Arc<Ahead>>,
 }
 
 // SAFETY: the region owns its mapping's contents; exclusive access goes through `&mut self`.
@@ -86,12 +137,39 @@ impl Region {
     /// Reserves `bytes` of addresses; memory comes with [`Region::commit`].
     pub(in crate::shard) fn reserve(bytes: usize, kind: PageKind) -> io::Result<Self> {
         let reserved = bytes.next_multiple_of(HUGE_PAGE_BYTES);
-        let mapping = Mapping::reserve(reserved + HUGE_PAGE_BYTES)?;
-        let skip = mapping.start.as_ptr().align_offset(HUGE_PAGE_BYTES);
-        // SAFETY: `skip` is below HUGE_PAGE_BYTES, which the mapping has to spare.
-        let base = unsafe { mapping.start.add(skip) };
+        let mapping = Arc::new(Mapping::reserve(reserved)?);
         let kind = if kind == PageKind::Reserved { kind } else { transparent_or_plain(kind) };
-        Ok(Self { base, committed: 0, reserved, kind, mapping: Arc::new(mapping) })
+        let base = mapping.base;
+        Ok(Self { base, committed: 0, reserved, expected: 0, kind, mapping, ahead: None })
+    }
+
+    /// From now on another thread provides what is expected, each time that `waker` wakes it.
+    /// Pages of the reserved pool are cleared by whoever touches them first.
+    pub(in crate::shard) fn supply(&mut self, waker: &Waker) -> Option<Arc<Ahead>> {
+        if self.kind != PageKind::Reserved {
+            let mapping = Arc::clone(&self.mapping);
+            let ahead = Ahead::new(mapping, self.kind, self.committed, waker.clone());
+            self.ahead = Some(Arc::new(ahead));
+        }
+        self.ahead.clone()
+    }
+
+    /// Says that the prefix will soon reach `upto` bytes.
+    #[inline]
+    pub(in crate::shard) fn expect(&mut self, upto: usize) {
+        let upto = upto.min(self.reserved);
+        if upto <= self.expected() {
+            return;
+        }
+        self.expected = upto;
+        if let Some(ahead) = &self.ahead {
+            ahead.expect(upto);
+        }
+    }
+
+    /// Bytes that are, or will soon be, in use.
+    pub(in crate::shard) const fn expected(&self) -> usize {
+        if self.expected > self.committed { self.expected } else { self.committed }
     }
 
     /// Bytes that may be accessed.
@@ -159,17 +237,8 @@ impl Region {
     }
 
     fn commit_anonymous(&mut self, upto: usize) -> io::Result<()> {
-        let from = self.committed;
-        let at = self.address(from);
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: the range is ours and uncommitted; this only makes it accessible.
-        let result = unsafe { libc::mprotect(at.cast(), upto - from, access) };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        if self.kind == PageKind::Transparent {
-            let start = from / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
-            self.advise(start, upto - start, libc::MADV_HUGEPAGE);
+        if self.ahead.as_ref().is_none_or(|ahead| upto > ahead.ready()) {
+            self.mapping.open(self.committed..upto, self.kind)?;
         }
         self.committed = upto;
         Ok(())
@@ -190,23 +259,17 @@ impl Region {
     /// would not, as it won't for a part of a reserved huge page.
     pub(in crate::shard) fn release(&mut self, offset: usize, bytes: usize) -> bool {
         self.check(offset, bytes);
-        self.advise(offset, bytes, libc::MADV_DONTNEED)
+        self.mapping.advise(offset..offset + bytes, libc::MADV_DONTNEED)
     }
 
     /// Makes the kernel provide the memory of a range now rather than at first touch.
     pub(in crate::shard) fn populate(&mut self, offset: usize, bytes: usize) {
         self.check(offset, bytes);
-        self.advise(offset, bytes, libc::MADV_POPULATE_WRITE);
-    }
-
-    fn advise(&self, offset: usize, bytes: usize, advice: i32) -> bool {
-        let at = self.address(offset);
-        // SAFETY: the range is ours, and no advice used here makes it inaccessible.
-        unsafe { libc::madvise(at.cast(), bytes, advice) == 0 }
+        self.mapping.populate(offset..offset + bytes);
     }
 
     fn address(&self, offset: usize) -> *mut u8 {
-        self.base.as_ptr().wrapping_add(offset)
+        self.mapping.address(offset)
     }
 
     #[inline]

@@ -28,6 +28,8 @@ GROWN_ITEMS = 5_000_000
 RATE = 100_000
 STORES = f"-c 50 --rate {RATE} --mix set=1 {ITEM} --no-preload"
 HELD = f"--keys 2M {ITEM}"
+# Preloading stores for ever, so these are stored one after the other by the load itself.
+EXPIRING = f"{HELD} --ttl 1-20 --mix set=1 --popularity sequential --no-preload --depth 32"
 TWO_CLASSES = "--keys 2M --key-size 14 --value-size 64:1,300:1"
 
 
@@ -49,6 +51,16 @@ class Case:
 
 def probe(server, seconds):
     return Load(server, f"{PROBE} --time {seconds}s", priority=True).result()
+
+
+# ---- What a server has ----
+
+def filled(load):
+    return lambda server: bench.fill(server, load)
+
+
+def fill_expiring(server):
+    bench.load(server, f"{EXPIRING} --requests 2M")
 
 
 # ---- What a server does ----
@@ -121,11 +133,11 @@ def dump(server, _, goes_on):
 GROWING_S = GROWN_ITEMS / RATE
 CASES = [
     Case("growing", None, grow, rounds=1, seconds=GROWING_S),
-    Case("steady", f"--keys {GROWN_ITEMS} {ITEM}", store_again, rounds=1, seconds=8.0),
-    Case("reassigning", TWO_CLASSES, reassign, mb=256),
-    Case("flushed", HELD, flush),
-    Case("crawling", f"{HELD} --ttl 1-20", crawl),
-    Case("dumping", HELD, dump),
+    Case("steady", filled(f"--keys {GROWN_ITEMS} {ITEM}"), store_again, rounds=1, seconds=8.0),
+    Case("reassigning", filled(TWO_CLASSES), reassign, mb=256),
+    Case("flushed", filled(HELD), flush),
+    Case("crawling", fill_expiring, crawl),
+    Case("dumping", filled(HELD), dump),
 ]
 
 
@@ -139,7 +151,7 @@ def measure(case, names, options):
     def run(name):
         with Server(name, options.port, 1, case.mb, "-o slab_automove=0") as server:
             if case.fill:
-                bench.fill(server, case.fill)
+                case.fill(server)
             return case.run(server, seconds)
 
     return bench.interleaved(rounds, names, run)

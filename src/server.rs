@@ -59,10 +59,14 @@ impl Server {
         let supplier = Supplier::start()?;
         let shards = (0..config.threads)
             .map(|index| {
-                let mut shard = Shard::new(shard_config(&config, index, seed)).map_err(|error| {
-                    Failure::os(format_args!("no memory for shard {index} (-m)"), error)
-                })?;
-                supplier.take_on(&mut shard, config.cpus[index]);
+                let mut shard =
+                    Shard::new(shard_config(&config, index, seed)).map_err(|error| {
+                        Failure::os(format_args!("no memory for shard {index} (-m)"), error)
+                    })?;
+                // Locked memory is provided in the moment that it is opened.
+                if !config.lock_memory {
+                    supplier.take_on(&mut shard, config.cpus[index]);
+                }
                 Ok(Lent::new(shard))
             })
             .collect::<Result<_, _>>()?;

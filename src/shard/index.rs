@@ -93,9 +93,9 @@ impl Index {
         Ok(Self { buckets, groups, spare, base, len: 0, growing: false, grows, generation: 0 })
     }
 
-    /// From now on memory is provided before it is needed.
-    pub(super) fn supply(&mut self, waker: &Waker) -> Option<Arc<Ahead>> {
-        self.buckets.supply(waker)
+    /// From now on memory for buckets is provided before it is needed, up to `bytes`.
+    pub(super) fn supply(&mut self, bytes: usize, waker: &Waker) -> Option<Arc<Ahead>> {
+        self.buckets.supply(bytes, waker)
     }
 
     /// Items in the index.

@@ -111,6 +111,9 @@ const RESERVE_FACTOR: usize = 4;
 const RESERVE_BYTES_MIN: usize = 1 << 30;
 /// What locations can reach.
 const RESERVE_BYTES_MAX: usize = (1 << 35) - (64 << 20);
+/// The index takes at most this part of the memory (one part in eight), even if all items are of
+/// the smallest size.
+const INDEX_PARTS_MIN: usize = 8;
 /// Fewest pages a shard works with, whatever the limit says: one for each of a few classes.
 const PAGES_MIN: usize = 4;
 
@@ -159,7 +162,8 @@ impl Shard {
     /// when `waker` wakes him. Without that each huge page is had from the kernel at its first
     /// touch, for which all requests wait.
     pub fn supply(&mut self, waker: &Waker) -> Supply {
-        let regions = [self.slabs.supply(waker), self.index.supply(waker)];
+        let index_bytes = self.config.memory_bytes / INDEX_PARTS_MIN;
+        let regions = [self.slabs.supply(waker), self.index.supply(index_bytes, waker)];
         Supply::new(regions.into_iter().flatten())
     }
 

@@ -7,64 +7,60 @@
 //! the cores, which nobody waits for, has the kernel provide the memory ([`Supply::provide`]), one
 //! huge page after the other.
 //!
-//! If that thread comes too late, nothing is lost but time: the region's user opens the range by
-//! itself and touches it, as it does where there is no such thread. Opening or populating a range
-//! twice, even at the same time, changes nothing in it.
+//! That thread may come late, or never on a CPU that is wanted by others: then the region's user
+//! touches the memory first, as it does where there is no such thread, and no lock makes it wait.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
-use super::region::{HUGE_PAGE_BYTES, Mapping, PageKind};
+use super::region::{HUGE_PAGE_BYTES, Mapping};
 
 /// How far a region is provided with memory, and how far it should be.
 #[derive(Debug)]
 pub(in crate::shard) struct Ahead {
     mapping: Arc<Mapping>,
-    kind: PageKind,
-    /// Bytes from the start that are open and populated.
+    /// The open part of the region, in which memory can be provided.
+    open: Range<usize>,
+    /// Bytes from the region's start that have been provided.
     ready: AtomicUsize,
-    /// Bytes from the start that should be.
+    /// Bytes from the region's start that should be.
     wanted: AtomicUsize,
     waker: Waker,
 }
 
 impl Ahead {
-    /// Nothing is wanted yet beyond the `ready` bytes that are in use.
-    pub(super) fn new(mapping: Arc<Mapping>, kind: PageKind, ready: usize, waker: Waker) -> Self {
-        let (ready, wanted) = (AtomicUsize::new(ready), AtomicUsize::new(ready));
-        Self { mapping, kind, ready, wanted, waker }
+    /// Of a part of a region that has been opened. Nothing is wanted yet.
+    pub(super) fn new(mapping: Arc<Mapping>, open: Range<usize>, waker: Waker) -> Self {
+        let (ready, wanted) = (AtomicUsize::new(open.start), AtomicUsize::new(open.start));
+        Self { mapping, open, ready, wanted, waker }
     }
 
-    /// Bytes from the start that may be accessed.
-    pub(super) fn ready(&self) -> usize {
-        self.ready.load(Ordering::Acquire)
+    /// Whether all of these bytes have been opened beforehand.
+    pub(super) fn covers(&self, bytes: Range<usize>) -> bool {
+        self.open.start <= bytes.start && bytes.end <= self.open.end
     }
 
     /// Has memory provided up to `upto`.
     pub(super) fn expect(&self, upto: usize) {
-        self.wanted.store(upto, Ordering::Release);
-        self.waker.wake_by_ref();
+        let upto = upto.min(self.open.end);
+        if upto > self.wanted.load(Ordering::Relaxed) {
+            self.wanted.store(upto, Ordering::Release);
+            self.waker.wake_by_ref();
+        }
     }
 
     fn is_wanted(&self) -> bool {
-        self.ready() < self.wanted.load(Ordering::Acquire)
+        self.ready.load(Ordering::Relaxed) < self.wanted.load(Ordering::Acquire)
     }
 
-    /// Provides what is wanted. Stops where the system has no memory: who needs it will be told.
     fn provide(&self) {
-        loop {
-            let (ready, wanted) = (self.ready(), self.wanted.load(Ordering::Acquire));
-            if ready >= wanted {
-                return;
-            }
-            let page_end = (ready + 1).next_multiple_of(HUGE_PAGE_BYTES);
-            let next = ready..page_end.min(wanted);
-            let is_open = self.mapping.open(next.clone(), self.kind).is_ok();
-            if !is_open || !self.mapping.populate(next.clone()) {
-                return;
-            }
-            self.ready.store(next.end, Ordering::Release);
+        let mut ready = self.ready.load(Ordering::Relaxed);
+        while ready < self.wanted.load(Ordering::Acquire) {
+            self.mapping.touch(ready..ready + HUGE_PAGE_BYTES);
+            ready += HUGE_PAGE_BYTES;
+            self.ready.store(ready, Ordering::Relaxed);
         }
     }
 }
@@ -98,7 +94,7 @@ mod tests {
     use std::sync::atomic::AtomicU32;
     use std::task::Wake;
 
-    use super::super::region::Region;
+    use super::super::region::{PageKind, Region};
     use super::*;
 
     const MB: usize = 1 << 20;
@@ -116,21 +112,20 @@ mod tests {
         let calls = Arc::new(Calls::default());
         let mut region = Region::reserve(16 * MB, PageKind::Transparent).unwrap();
         region.commit(2 * MB).unwrap();
-        let ahead = region.supply(&Waker::from(Arc::clone(&calls)));
+        let ahead = region.supply(8 * MB, &Waker::from(Arc::clone(&calls)));
         (region, Supply::new(ahead), calls)
     }
 
     #[test]
-    fn what_is_expected_is_ready_when_it_is_needed() {
+    fn what_is_expected_is_provided_once() {
         let (mut region, supply, calls) = supplied();
         assert!(!supply.is_wanted());
-        region.expect(5 * MB);
-        region.expect(5 * MB);
+        region.expect(6 * MB);
+        region.expect(6 * MB);
         assert_eq!(calls.0.load(Ordering::Relaxed), 1);
         assert!(supply.is_wanted());
         supply.provide();
         assert!(!supply.is_wanted());
-        assert_eq!(supply.regions[0].ready(), 5 * MB);
         region.commit(6 * MB).unwrap();
         assert!(region.slice(0, 6 * MB).iter().all(|byte| *byte == 0));
     }
@@ -143,11 +138,21 @@ mod tests {
         region.slice_mut(4 * MB - 5, 5).copy_from_slice(b"early");
         std::thread::scope(|scope| {
             scope.spawn(|| supply.provide());
-            region.commit(7 * MB).unwrap();
-            region.slice_mut(7 * MB - 5, 5).copy_from_slice(b"while");
+            region.commit(8 * MB).unwrap();
+            region.slice_mut(7 * MB, 5).copy_from_slice(b"while");
         });
         assert_eq!(region.slice(4 * MB - 5, 5), b"early");
-        assert_eq!(region.slice(7 * MB - 5, 5), b"while");
-        assert_eq!(supply.regions[0].ready(), 8 * MB);
+        assert_eq!(region.slice(7 * MB, 5), b"while");
+        assert!(!supply.is_wanted());
+    }
+
+    #[test]
+    fn beyond_what_was_opened_memory_comes_as_without_a_supply() {
+        let (mut region, supply, _) = supplied();
+        region.expect(16 * MB);
+        supply.provide();
+        region.commit(12 * MB).unwrap();
+        region.slice_mut(12 * MB - 1, 1)[0] = 7;
+        assert_eq!(region.slice(12 * MB - 1, 1), [7]);
     }
 }

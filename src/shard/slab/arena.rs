@@ -75,9 +75,9 @@ impl Arena {
         self.region.commit(end.next_multiple_of(HUGE_PAGE_BYTES))
     }
 
-    /// From now on memory is provided before it is needed.
-    pub(in crate::shard) fn supply(&mut self, waker: &Waker) -> Option<Arc<Ahead>> {
-        self.region.supply(waker)
+    /// From now on memory of the pages before `end` is provided before it is needed.
+    pub(in crate::shard) fn supply(&mut self, end: PageId, waker: &Waker) -> Option<Arc<Ahead>> {
+        self.region.supply(end.0 as usize * PAGE_BYTES, waker)
     }
 
     /// Says that pages up to and including `page` will be needed soon.

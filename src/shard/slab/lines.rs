@@ -164,9 +164,9 @@ impl<T: Plain> Table<T> {
         self.region.kind()
     }
 
-    /// From now on memory is provided before it is needed.
-    pub(in crate::shard) fn supply(&mut self, waker: &Waker) -> Option<Arc<Ahead>> {
-        self.region.supply(waker)
+    /// From now on memory is provided before it is needed, up to `bytes`.
+    pub(in crate::shard) fn supply(&mut self, bytes: usize, waker: &Waker) -> Option<Arc<Ahead>> {
+        self.region.supply(bytes, waker)
     }
 
     /// Says that the table will grow step by step to `len` lines.

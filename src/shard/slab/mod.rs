@@ -112,7 +112,7 @@ impl Slabs {
 
     /// From now on memory is provided before it is needed.
     pub(super) fn supply(&mut self, waker: &Waker) -> Option<Arc<Ahead>> {
-        let ahead = self.arena.supply(waker);
+        let ahead = self.arena.supply(PageId(PAGE_FIRST + self.pages_max), waker);
         self.look_ahead();
         ahead
     }

@@ -22,6 +22,9 @@ use super::ahead::Ahead;
 /// Size of the large pages that the processor and the kernel offer.
 pub(in crate::shard) const HUGE_PAGE_BYTES: usize = 2 << 20;
 
+/// Size of the smallest pages that the kernel offers.
+const PAGE_BYTES_MIN: usize = 4 << 10;
+
 /// What kind of memory pages lie below a region. The order is that of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageKind {
@@ -97,9 +100,20 @@ impl Mapping {
         Ok(())
     }
 
-    /// Makes the kernel provide the memory of an open range now rather than at first touch.
-    pub(super) fn populate(&self, range: Range<usize>) -> bool {
-        self.advise(range, libc::MADV_POPULATE_WRITE)
+    /// Touches every page of an open range, which has the kernel provide it, while the range may
+    /// be in use. The kernel's own way (`MADV_POPULATE_WRITE`) holds a lock of the whole process
+    /// until it is done, which is long for a thread that gets no time; a touch does not.
+    pub(super) fn touch(&self, range: Range<usize>) {
+        for offset in range.step_by(PAGE_BYTES_MIN) {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the byte is ours and open. In one step, so that nobody's store can be lost,
+            // it gets the value that it has. The language has no such access, hence assembly.
+            unsafe {
+                core::arch::asm!("lock or byte ptr [{}], 0", in(reg) self.address(offset), options(nostack));
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            self.advise(offset..offset + PAGE_BYTES_MIN, libc::MADV_POPULATE_WRITE);
+        }
     }
 
     fn advise(&self, range: Range<usize>, advice: i32) -> bool {
@@ -140,18 +154,26 @@ impl Region {
         let mapping = Arc::new(Mapping::reserve(reserved)?);
         let kind = if kind == PageKind::Reserved { kind } else { transparent_or_plain(kind) };
         let base = mapping.base;
-        Ok(Self { base, committed: 0, reserved, expected: 0, kind, mapping, ahead: None })
+        let (committed, expected) = (0, 0);
+        Ok(Self { base, committed, reserved, expected, kind, mapping, ahead: None })
     }
 
     /// From now on another thread provides what is expected, each time that `waker` wakes it.
-    /// Pages of the reserved pool are cleared by whoever touches them first.
-    pub(in crate::shard) fn supply(&mut self, waker: &Waker) -> Option<Arc<Ahead>> {
-        if self.kind != PageKind::Reserved {
-            let mapping = Arc::clone(&self.mapping);
-            let ahead = Ahead::new(mapping, self.kind, self.committed, waker.clone());
-            self.ahead = Some(Arc::new(ahead));
+    ///
+    /// Opening memory later would have to wait for that thread, so all that may ever be used, up to
+    /// `upto`, is opened now. A small region stays as it is, because a huge page of which little is
+    /// used would be a waste. Pages of the reserved pool are cleared by whoever touches them first.
+    pub(in crate::shard) fn supply(&mut self, upto: usize, waker: &Waker) -> Option<Arc<Ahead>> {
+        let from = self.committed.next_multiple_of(HUGE_PAGE_BYTES).max(HUGE_PAGE_BYTES);
+        let upto = upto.next_multiple_of(HUGE_PAGE_BYTES).min(self.reserved);
+        if self.kind == PageKind::Reserved || from >= upto {
+            return None;
         }
-        self.ahead.clone()
+        // Where the system won't promise so much, each part is opened when it is needed.
+        self.mapping.open(from..upto, self.kind).ok()?;
+        let ahead = Arc::new(Ahead::new(Arc::clone(&self.mapping), from..upto, waker.clone()));
+        self.ahead = Some(Arc::clone(&ahead));
+        Some(ahead)
     }
 
     /// Says that the prefix will soon reach `upto` bytes.
@@ -237,7 +259,7 @@ impl Region {
     }
 
     fn commit_anonymous(&mut self, upto: usize) -> io::Result<()> {
-        if self.ahead.as_ref().is_none_or(|ahead| upto > ahead.ready()) {
+        if self.ahead.as_ref().is_none_or(|ahead| !ahead.covers(self.committed..upto)) {
             self.mapping.open(self.committed..upto, self.kind)?;
         }
         self.committed = upto;
@@ -265,7 +287,7 @@ impl Region {
     /// Makes the kernel provide the memory of a range now rather than at first touch.
     pub(in crate::shard) fn populate(&mut self, offset: usize, bytes: usize) {
         self.check(offset, bytes);
-        self.mapping.populate(offset..offset + bytes);
+        self.mapping.advise(offset..offset + bytes, libc::MADV_POPULATE_WRITE);
     }
 
     fn address(&self, offset: usize) -> *mut u8 {

@@ -6,6 +6,7 @@ all of them alike, and medians are told with the lowest and the highest.
 """
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -114,12 +115,10 @@ class Server:
         """Ends it, and waits until the kernel has closed its port, which is later for a ring."""
         self.process.kill()
         self.process.wait()
-        while True:
-            try:
+        with contextlib.suppress(OSError):
+            for _ in range(500):
                 self.connect().close()
                 time.sleep(0.01)
-            except OSError:
-                return
 
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=60)

@@ -22,6 +22,9 @@ VALUE_BYTES = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000]
 # All values of a point together take about this, so that no cache of the processor holds them.
 VALUES_BYTES_MAX = 512_000_000
 
+# Descriptors of a process beside its connections.
+FILES_BESIDE = 500
+
 IDLE_CONNECTIONS = 15_000
 IDLE_BYTES_MAX = 512
 ACTIVE = f"-c 50 --rate 40k --mix 9:1 --keys 100k {ITEM} --no-preload"
@@ -81,8 +84,9 @@ def tell_curve(curve, options):
             runs = reports[point]
             cost = median(map(cpu_us, runs))
             rate = median(run["keys_per_s"] for run in runs)
+            tail = median(run["response_us"]["p99"] for run in runs)
             row += [spread(map(cpu_us, runs)), f"`{bench.bar(cost, most, 16)}`",
-                    f"{rate / 1000:,.1f}", f"{median(run['response_us']['p99'] for run in runs):.0f}"]
+                    f"{rate / 1000:,.1f}", f"{tail:.0f}"]
         rows.append(row)
     head = [varies]
     for cores in by_cores:
@@ -140,10 +144,14 @@ def main():
     bench.begin(options.rounds, options.seconds)
     files = bench.raise_file_limit()
     for curve in CURVES:
-        if options.only in curve[0]:
+        if options.only not in curve[0]:
+            continue
+        if curve[2] is CONNECTIONS and files < CONNECTIONS[-1] + FILES_BESIDE:
+            print(f"\n{curve[0]}: not measured, only {files} descriptors (ulimit -n)")
+        else:
             tell_curve(curve, options)
     if options.only in "Idle connections":
-        if files < IDLE_CONNECTIONS + 500:
+        if files < IDLE_CONNECTIONS + FILES_BESIDE:
             print(f"\nIdle connections: not measured, only {files} descriptors (ulimit -n)")
         else:
             tell_idle(options)

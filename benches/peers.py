@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The paired end-to-end benchmark: ringcached beside every peer found, one command.
 
-    cargo build --release --workspace && python3 benches/peers.py [--rounds N] [--seconds S] [--only WORD]
+    cargo build --release --workspace && python3 benches/peers.py [--rounds N] [--only WORD]
 
 Peers: memcached from $MEMCACHED or PATH, pogocache from $POGOCACHE or PATH. Every scenario is run by
 `loadgen --compare`: the servers take turns, round after round, with the same client, so that what

@@ -7,7 +7,7 @@ A prober asks at a low fixed rate, open loop, so that a request that waits is co
 wait, and so are those that were due meanwhile. Its 99.9th percentile is told for the same server
 left alone ("idle") and during each of these:
 
-- growing: the empty server takes 5 million new items at a fixed rate, its index growing all the way;
+- growing: the empty server takes 5 million new items at a fixed rate, its index growing;
 - steady: the same rate of stores to the keys that are there, which shows what the load alone costs;
 - reassigning: memory is full and pages go from one class to another and back, one after the other;
 - flushed: 2 million items are flushed and new ones stored;

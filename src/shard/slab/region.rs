@@ -104,16 +104,20 @@ impl Mapping {
     /// be in use. The kernel's own way (`MADV_POPULATE_WRITE`) holds a lock of the whole process
     /// until it is done, which is long for a thread that gets no time; a touch does not.
     pub(super) fn touch(&self, range: Range<usize>) {
-        for offset in range.step_by(PAGE_BYTES_MIN) {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the byte is ours and open. In one step, so that nobody's store can be lost,
-            // it gets the value that it has. The language has no such access, hence assembly.
-            unsafe {
-                core::arch::asm!("lock or byte ptr [{}], 0", in(reg) self.address(offset), options(nostack));
-            }
-            #[cfg(not(target_arch = "x86_64"))]
-            self.advise(offset..offset + PAGE_BYTES_MIN, libc::MADV_POPULATE_WRITE);
-        }
+        range.step_by(PAGE_BYTES_MIN).for_each(|offset| self.touch_page(offset));
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn touch_page(&self, offset: usize) {
+        let at = self.address(offset);
+        // SAFETY: the byte is ours and open. In one step, so that nobody's store can be lost, it
+        // gets the value that it has. The language has no such access, hence assembly.
+        unsafe { core::arch::asm!("lock or byte ptr [{}], 0", in(reg) at, options(nostack)) };
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn touch_page(&self, offset: usize) {
+        self.advise(offset..offset + PAGE_BYTES_MIN, libc::MADV_POPULATE_WRITE);
     }
 
     fn advise(&self, range: Range<usize>, advice: i32) -> bool {

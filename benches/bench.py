@@ -43,11 +43,12 @@ def options(about, port, rounds=5, seconds=1.0):
     return parser
 
 
-def begin(rounds, seconds):
+def begin(rounds, seconds, programs=()):
     """Looks whether all is built and prints what the tables below it were made on."""
-    for program in ("ringcached", "loadgen"):
+    for program in ("ringcached", "loadgen", *programs):
         if not (RELEASE / program).exists():
-            sys.exit(f"{program} is not built: run cargo build --release --workspace first")
+            sys.exit(f"{program} is not built: "
+                     "run cargo build --release --workspace --bins --examples first")
     words = ["python3", f"benches/{pathlib.Path(sys.argv[0]).name}", *sys.argv[1:]]
     print(f"{datetime.date.today()}, {cpu_model()}, {os.cpu_count()} CPUs, "
           f"{platform.system()} {platform.release()}; {rounds} interleaved rounds of "
@@ -79,12 +80,16 @@ def peers():
     return found
 
 
+# Answers END to every line and does nothing else.
+ECHO = {"bare echo": [str(RELEASE / "examples/echo"), "{port}"]}
+
+
 class Server:
     """A running server. With one core all its threads are on CPU 0."""
 
     def __init__(self, name, port, cores, mb, flags="", before_exec=None):
         self.name, self.port, self.cores = name, port, cores
-        command = [part.format(port=port, cores=cores, mb=mb) for part in peers()[name]]
+        command = [part.format(port=port, cores=cores, mb=mb) for part in {**ECHO, **peers()}[name]]
         self.process = subprocess.Popen([*command, *flags.split()], preexec_fn=before_exec,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.pid = self.process.pid

@@ -6,6 +6,7 @@
 //! - [`memory`]: items, slab classes, the index, eviction, the budget;
 //! - [`protocol`]: what clients are told, authentication, UDP, differences from memcached;
 //! - [`costs`]: what a request costs as everything grows, stalls, huge pages, a hot key;
+//! - [`restart`]: the cache in a file, over stops and kills;
 //! - [`operations`]: starting, sizing, limits, containers, files, signals, exit codes.
 
 pub mod architecture;
@@ -15,3 +16,4 @@ pub mod io_uring;
 pub mod memory;
 pub mod operations;
 pub mod protocol;
+pub mod restart;

@@ -15,15 +15,17 @@ use crate::core::{
     help_with_handshakes,
 };
 use crate::os::{affinity, announce, daemon};
-use crate::shard::{LruConfig, MemoryFile, ShardConfig};
+use crate::shard::{LruConfig, MemoryFile, Shard, ShardConfig};
 use crate::tls::Keeper;
 
 mod describe;
 mod listen;
 mod memory_file;
+mod supply;
 
 pub use listen::Bound;
 use memory_file::Memory;
+use supply::Supplier;
 
 /// Runs a server until a signal ends it. With TLS, `tls` holds its certificates.
 ///
@@ -60,6 +62,13 @@ impl Server {
         control::block_signals()?;
         let bound = Bound::new(&config)?;
         let Memory { shards, hash_seed, clock, file } = Memory::new(&config, hash_seed()?)?;
+        // Locked memory is provided in the moment that it is opened.
+        if !config.lock_memory {
+            let supplier = Supplier::start()?;
+            for (shard, cpu) in shards.iter().zip(&config.cpus) {
+                shard.run(&mut |shard: &mut Shard| supplier.take_on(shard, *cpu));
+            }
+        }
         bound.listen(config.backlog)?;
         let threads = config.threads;
         let inboxes = (0..threads)

@@ -1,11 +1,13 @@
 //! One measurement: fill, run, and read the CPU time of the servers around it. Every experiment is
 //! made of these.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::engine::{Crew, Observer, Outcome, Phase, RunError, Start};
 use crate::measure::cpu::{CpuTime, listener};
+use crate::measure::series::Row;
+use crate::measure::tally::Tally;
 use crate::net::target::Target;
 use crate::plan::{Plan, Server};
 use crate::report::summary::Summary;
@@ -64,6 +66,9 @@ impl Bench {
     }
 
     /// Measures once, beginning when `start` says.
+    ///
+    /// The CPU time of the servers is read when all connections are up and when the last reply has
+    /// come: what it costs to open and to close ten thousand of them is no part of a request.
     pub fn measure_from(
         &mut self,
         plan: &Arc<Plan>,
@@ -71,11 +76,38 @@ impl Bench {
         start: Start,
         observer: &mut dyn Observer,
     ) -> Result<Measured, RunError> {
-        let before = cpu_of(pids);
-        let outcome = self.crew.run(plan, Phase::Measure, start, observer)?;
-        let server_cpu = cpu_of(pids).zip(before).map(|(after, before)| after.since(before));
+        let before = Arc::new(Mutex::new(None));
+        let start = reading_cpu(start, pids.to_vec(), Arc::clone(&before));
+        let mut observer = CpuObserver { pids, latest: None, observer };
+        let outcome = self.crew.run(plan, Phase::Measure, start, &mut observer)?;
+        let before = *before.lock().expect("no panic under this lock");
+        let server_cpu = observer.latest.zip(before).map(|(after, before)| after.since(before));
         let summary = Summary::new(plan, &outcome, server_cpu);
         Ok(Measured { summary, outcome, server_cpu })
+    }
+}
+
+/// The same start, with the servers' CPU time read just before it.
+fn reading_cpu(start: Start, pids: Vec<u32>, into: Arc<Mutex<Option<CpuTime>>>) -> Start {
+    Start::When(Box::new(move || {
+        let at = start.at();
+        *into.lock().expect("no panic under this lock") = cpu_of(&pids);
+        at
+    }))
+}
+
+/// Reads the servers' CPU time whenever an interval is whole, so at the end of the last one too,
+/// which is before the workers let go of their connections.
+struct CpuObserver<'a> {
+    pids: &'a [u32],
+    latest: Option<CpuTime>,
+    observer: &'a mut dyn Observer,
+}
+
+impl Observer for CpuObserver<'_> {
+    fn interval(&mut self, row: &Row, tally: &Tally) {
+        self.latest = cpu_of(self.pids);
+        self.observer.interval(row, tally);
     }
 }
 

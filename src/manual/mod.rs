@@ -6,11 +6,13 @@
 //! - [`memory`]: items, slab classes, the index, eviction, the budget;
 //! - [`protocol`]: what clients are told, authentication, UDP, differences from memcached;
 //! - [`tls`]: records, handshakes, resumption, certificates, costs;
+//! - [`costs`]: what a request costs as everything grows, stalls, huge pages, a hot key;
 //! - [`restart`]: the cache in a file, over stops and kills;
 //! - [`operations`]: starting, sizing, limits, containers, files, signals, exit codes.
 
 pub mod architecture;
 pub mod cores;
+pub mod costs;
 pub mod io_uring;
 pub mod memory;
 pub mod operations;

@@ -29,7 +29,7 @@ fn wrong_command_lines_are_one_line_and_64() {
         ("--memory-limit=x", "--memory-limit \"x\": allowed is"),
         ("-p 70000", "--port \"70000\""),
         ("-o bogus", "unknown suboption -o bogus"),
-        ("-Z", "-Z (TLS) is not available yet"),
+        ("-Z", "-Z (TLS) needs -o ssl_chain_cert=FILE"),
         ("-m 64 -I 64m", "too little for items of 64 MB"),
         ("-l nowhere.invalid", "nowhere.invalid"),
     ] {

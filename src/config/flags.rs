@@ -16,7 +16,7 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use super::exit::Failure;
 use super::settings::Binding;
 use super::values::{self, Port};
-use super::{limits, suboptions, validate};
+use super::{limits, suboptions};
 
 /// What `version` and `-V` call the memcached whose behaviour this is.
 pub const MEMCACHED_VERSION: &str = "1.6.45";
@@ -74,7 +74,7 @@ pub struct Flags {
     #[arg(value_parser = values::binding)]
     pub protocol: Option<Binding>,
 
-    /// TLS
+    /// TLS; needs -o ssl_chain_cert and ssl_key
     #[arg(short = 'Z', long, help_heading = NETWORK)]
     pub enable_ssl: bool,
 
@@ -243,10 +243,17 @@ impl Flags {
     }
 }
 
-/// What follows the flags: the suboptions, and what there is not yet.
+/// What may stand before an address of `-l`.
+const PREFIXES: &str = "\
+Before an address of -l, in this order:
+  notls: btls: mtls:       in the clear, by TLS, by TLS with a certificate of the client
+  proto[NAME]:             ascii, binary or negotiating
+  tag[NAME]: tag_NAME_:    no effect: for the Lua proxy
+";
+
+/// What follows the flags: the suboptions, and the prefixes of addresses.
 fn after_help() -> String {
-    let missing: Vec<&str> = validate::UNAVAILABLE.iter().map(|(_, what)| *what).collect();
-    format!("{}\nNot available yet:\n  {}", suboptions::help(), missing.join("\n  "))
+    format!("{}\n{PREFIXES}", suboptions::help())
 }
 
 fn item_size(text: &str) -> Result<usize, String> {

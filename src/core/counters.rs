@@ -64,6 +64,12 @@ counters! {
     auths,
     /// Authentications that failed.
     auth_errors,
+    /// Sessions of TLS that began with a whole handshake.
+    tls_sessions_new,
+    /// Handshakes that failed.
+    tls_handshake_errors,
+    /// Sessions that failed after their handshake.
+    tls_record_errors,
     /// Loop turns.
     turns,
     /// Operations on keys.

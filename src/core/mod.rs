@@ -19,7 +19,7 @@
 //! The files follow the story: [`turn`] is the loop, [`gather`] turns bytes into operations,
 //! [`group`] runs them, [`execute`] holds what each operation does, [`client`] is a connection
 //! with its buffers, [`shared`] is what all cores see, [`admin`] answers what is not about a key,
-//! [`auth`] lets clients in.
+//! [`auth`] lets clients in, [`secure`] and [`handshakes`] are for those who come by TLS.
 
 mod admin;
 mod auth;
@@ -31,9 +31,12 @@ mod deliver;
 mod execute;
 mod gather;
 mod group;
+mod handshakes;
 mod idle;
+mod outbox;
 mod place;
 mod plans;
+mod secure;
 mod seen;
 mod shared;
 mod state;
@@ -45,6 +48,7 @@ mod upload;
 pub use admin::Administration;
 pub use auth::Guard;
 pub use counters::{CoreCounters, CoreSums};
+pub use handshakes::{Handshakes, help_with_handshakes};
 pub use seen::Seen;
 pub use shared::{Inbox, Note, Shared};
 pub use turn::{Core, Sockets};

@@ -18,7 +18,7 @@ impl State {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.conn.receive_ended();
         match -result {
-            0 => client.conn.finish(),
+            0 => client.conn.peer_ended(),
             libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
             _ if result > 0 => {}
             // The peer is gone; there is nobody to answer.
@@ -58,7 +58,7 @@ impl State {
         client.conn.sent(client.has_output());
         let pins = client.take_pins_in_flight();
         let has_task = client.task.is_some();
-        let resumes = client.conn.is_paused() && !has_task;
+        let resumes = client.conn.is_paused() && !client.is_held();
         if resumes {
             client.conn.resume();
         }
@@ -101,6 +101,16 @@ impl State {
         }
     }
 
+    /// Lets a connection go that can't be sent what it is owed.
+    #[cold]
+    fn give_up(&mut self, id: ConnId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.ending = Ending::Error;
+        client.conn.sent(false);
+        client.conn.close();
+        self.list(id);
+    }
+
     /// Ends a connection when all it is owed has been sent.
     pub(super) fn finish(&mut self, id: ConnId) {
         if let Some(client) = self.clients.get_mut(id) {
@@ -125,14 +135,16 @@ impl State {
 
     /// Submits what the listed connections need.
     pub(super) fn carry_out_plans(&mut self, ring: &mut Ring) {
-        let mut listed = std::mem::take(&mut self.listed);
-        for id in listed.drain(..) {
+        // Carrying one out may list its client anew.
+        let mut index = 0;
+        while let Some(&id) = self.listed.get(index) {
+            index += 1;
             let Some(client) = self.clients.get_mut(id) else { continue };
             client.listed = false;
             let plan = client.conn.plan();
             self.carry_out(ring, id, plan);
         }
-        self.listed = listed;
+        self.listed.clear();
     }
 
     fn carry_out(&mut self, ring: &mut Ring, id: ConnId, plan: Plan) {
@@ -140,8 +152,10 @@ impl State {
         let fd = client.conn.fd;
         let token = |op| Token::new(op, id.index, id.generation);
         if plan.send {
-            let message = client.take_output().expect("a planned send has output");
-            ring.send(fd, message, token(Op::Send));
+            match client.take_output(&mut self.blocks, &mut self.tls_scratch) {
+                Some(message) => ring.send(fd, message, token(Op::Send)),
+                None => self.give_up(id),
+            }
         }
         if plan.receive {
             ring.receive(fd, token(Op::Receive));

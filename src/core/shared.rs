@@ -9,11 +9,13 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::admin::Administration;
 use super::auth::Guard;
 use super::counters::CoreCounters;
+use super::handshakes::{Handshakes, Shaken};
 use super::seen::Seen;
-use crate::config::Config;
+use crate::config::{Config, Manner};
 use crate::mesh::Lent;
 use crate::os::clock::Clock;
 use crate::shard::Shard;
+use crate::tls::Keeper;
 
 /// One server's common ground.
 pub struct Shared {
@@ -39,6 +41,10 @@ pub struct Shared {
     pub cores_running: AtomicUsize,
     /// Who may come in, if not everybody.
     pub guard: Option<Guard>,
+    /// With TLS: the certificates and keys.
+    pub tls: Option<Keeper>,
+    /// With TLS: handshakes that wait to be made.
+    pub handshakes: Handshakes,
     /// With UDP: the hosts that may be sent more than they asked with.
     pub seen: Option<Seen>,
     /// What administrators change and watch.
@@ -58,6 +64,9 @@ impl Shared {
     pub fn reload(&self) {
         if let Some(Err(failure)) = self.guard.as_ref().map(Guard::reload) {
             eprintln!("ringcached: {failure}; the users read before stay");
+        }
+        if let Some(Err(failure)) = self.tls.as_ref().map(Keeper::refresh) {
+            eprintln!("ringcached: {failure}; the certificates read before stay");
         }
     }
 
@@ -88,8 +97,10 @@ pub enum Note {
 
 /// What an inbox carries.
 pub(super) enum Letter {
-    /// A connection that another core accepted.
-    Adopt(OwnedFd),
+    /// A connection that another core accepted, and how its client talks.
+    Adopt(OwnedFd, Manner),
+    /// A step of a connection's handshake, made.
+    Shaken(Box<Shaken>),
     /// News.
     Note(Note),
 }

@@ -25,15 +25,16 @@
 //!
 //! # What depends on what
 //!
-//! `protocol`, `shard`, `mesh` and `ring` don't know each other. `conn` knows `protocol`; `core`
-//! joins them; `server` starts cores and `control` beside them; nothing points back.
+//! `protocol`, `shard`, `mesh`, `ring` and `tls` don't know each other. `conn` knows `protocol`;
+//! `core` joins them; `server` starts cores and `control` beside them; nothing points back.
 //! `tests/tidy.rs` holds this.
 //!
 //! # What is allocated when
 //!
 //! The arena, the index and the rings are taken at start, or grow in large steps up to `-m`. Blocks
 //! of reply text and input memory come from pools that grow to the most ever needed at once. The
-//! path of a request allocates nothing once the pools are warm. Administrative commands may.
+//! path of a request allocates nothing once the pools are warm. Administrative commands may, and by
+//! TLS rustls takes memory for each record, which it gives back at once.
 //!
 //! # Limits against greed
 //!

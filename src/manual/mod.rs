@@ -5,6 +5,7 @@
 //! - [`io_uring`]: how the ring is used, and what the kernel must offer;
 //! - [`memory`]: items, slab classes, the index, eviction, the budget;
 //! - [`protocol`]: what clients are told, authentication, UDP, differences from memcached;
+//! - [`tls`]: records, handshakes, resumption, certificates, costs;
 //! - [`restart`]: the cache in a file, over stops and kills;
 //! - [`operations`]: starting, sizing, limits, containers, files, signals, exit codes.
 
@@ -15,3 +16,4 @@ pub mod memory;
 pub mod operations;
 pub mod protocol;
 pub mod restart;
+pub mod tls;

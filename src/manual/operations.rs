@@ -70,6 +70,7 @@
 //! |---|---|
 //! | SIGTERM, SIGINT, SIGUSR1 | accept no more, answer all received, exit 0 within 5 s |
 //! | the same again | exit now |
+//! | SIGHUP | read users and certificates again; what can't be read leaves the old ones in force |
 //! | SIGPIPE | ignored |
 //!
 //! With `-e` the memory file is completed before the exit, which on a disk takes as long as writing
@@ -92,7 +93,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | drained after a signal; `--help`, `--check` and the like |
-//! | 64 | wrong flag, value or combination; root without `-u` |
+//! | 64 | wrong flag, value or combination; root without `-u`; certificates that can't be used |
 //! | 67 | the user of `-u` does not exist |
 //! | 69 | io_uring cannot be used |
 //! | 71 | the system refused: limits, memory, an address in use |
@@ -108,6 +109,8 @@
 //! | `inline_ascii_resp`, `no_inline_ascii_resp` | the same |
 //! | `slab_automove_freeratio` | keeps memory free for extstore, which is not there |
 //! | `tail_repair_time` | no item can get stuck at the end of a list |
+//! | `ssl_wbuf_size` | records are sealed right into the blocks that are sent |
+//! | `ssl_kernel_tls` | each core seals its own records |
 //! | `watcher_logbuf_size`, `worker_logbuf_size` | `watch` is not available yet |
 //! | `drop_privileges` | privileges are always dropped |
 //! | `no_drop_privileges`, `relaxed_privileges` | no system call filter is installed |

@@ -77,7 +77,7 @@ pub enum Admin<'a> {
     /// `watch [stream ...]`. With `-W`: refuse. After replies not yet sent: refuse
     /// (`reply::line::WATCH_PIPELINED`).
     Watch(Checked<WatchStreams>),
-    /// `refresh_certs`: read the certificates again; without TLS answer `ERROR`.
+    /// `refresh_certs`: read the certificates again; without TLS say so.
     RefreshCerts {
         /// Send no reply.
         noreply: bool,

@@ -46,6 +46,14 @@ impl Block {
         count
     }
 
+    /// Appends what `write` puts at the front of the next `room` bytes; returns how many it said
+    /// those are.
+    fn append_with(&mut self, room: usize, write: impl FnOnce(&mut [u8]) -> usize) -> usize {
+        let count = write(&mut self.bytes[self.len..self.len + room]);
+        self.len += count.min(room);
+        count.min(room)
+    }
+
     /// Drops the first `count` bytes and moves the rest to the front.
     pub fn consume(&mut self, count: usize) {
         self.bytes.copy_within(count..self.len, 0);
@@ -182,6 +190,26 @@ impl Message {
             }
             self.segments.push(Segment::Block(pool.take()));
         }
+    }
+
+    /// Appends what `write` puts at the front of `room` bytes; it tells how many those are.
+    ///
+    /// # Panics
+    /// When `room` is more than a block has.
+    pub fn append_with(
+        &mut self,
+        room: usize,
+        pool: &mut BlockPool,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) {
+        assert!(room <= BLOCK_BYTES, "a block has no more");
+        let has_room =
+            |segment: &Segment| matches!(segment, Segment::Block(block) if block.room() >= room);
+        if !self.segments.last().is_some_and(has_room) {
+            self.segments.push(Segment::Block(pool.take()));
+        }
+        let Some(Segment::Block(block)) = self.segments.last_mut() else { return };
+        self.bytes += block.append_with(room, write);
     }
 
     /// Appends bytes without copying them. The caller keeps them in place and unchanged until the

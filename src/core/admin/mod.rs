@@ -38,7 +38,6 @@ use crate::config::{Config, CrawlerSettings};
 use crate::conn::ConnId;
 use crate::protocol::Admin;
 use crate::protocol::admin::WatchStreams;
-use crate::protocol::reply::line;
 
 use accepting::Accepting;
 use crawls::Crawls;
@@ -143,7 +142,7 @@ impl State {
                 None => return,
             },
             Admin::Watch(streams) => (self.watch(id, streams), false),
-            Admin::RefreshCerts { noreply } => (line::ERROR, noreply),
+            Admin::RefreshCerts { noreply } => return self.refresh_certificates(id, noreply),
         };
         if !noreply {
             self.reply(id, answer);

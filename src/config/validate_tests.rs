@@ -153,6 +153,11 @@ fn chunks_divide_a_page() {
 }
 
 #[test]
+fn asking_for_less_than_there_is_needs_nothing() {
+    config("-U 0 -B ascii -B auto -N 0");
+}
+
+#[test]
 fn tls_needs_its_files_and_a_port() {
     assert!(refusal("-Z").contains("-o ssl_chain_cert=FILE"));
     assert!(refusal("-Z -o ssl_chain_cert=c").contains("-o ssl_key=FILE"));

@@ -26,11 +26,14 @@ fn three_hosts_load_as_one() {
     for round in 0..2 {
         let line = format!("--agents {list} --rate 3000 --time 2s --keys 600 --connections 4");
         let found = report(&server.address, &line);
-        // Each host has a third of the arrivals, and all of them are in the sum.
-        assert_eq!(number(&found, "/requests"), 6000.0, "{round}: {found:#}");
+        // Each host has a third of the arrivals, and all of them are in the sum, even those that a
+        // busy host did not come to send.
+        let (sent, unsent) = (number(&found, "/requests"), "/client/arrivals_unsent");
+        assert_eq!(sent + number(&found, unsent), 6000.0, "{round}: {found:#}");
+        assert!(sent > 2500.0, "{round}: more than one host's or two's: {found:#}");
         assert_eq!((number(&found, "/rate_asked"), errors(&found)), (3000.0, 0));
         let (gets, sets) = ("/commands/get/requests", "/commands/set/requests");
-        assert_eq!(number(&found, gets) + number(&found, sets), 6000.0);
+        assert_eq!(number(&found, gets) + number(&found, sets), sent);
         assert!((number(&found, "/duration_s") - 2.0).abs() < 0.1);
         assert!(number(&found, "/response_us/p50") > 0.0);
     }

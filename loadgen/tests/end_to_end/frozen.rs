@@ -4,11 +4,21 @@ use std::thread;
 use std::time::Duration;
 
 use crate::run::{Running, errors, number, words};
-use crate::server::Kind;
+use crate::server::{Kind, Server};
 
 /// The shortest p99 that is honest, in microseconds. Of 10 s of requests those of half a second,
 /// one in twenty, waited between 0 and 500 ms, evenly: the 99th percentile is near 400 ms.
 const P99_US_MIN: f64 = 200_000.0;
+
+/// What loadgen looks up to see what a server kept of what it was filled with.
+const GETS_PRELOAD: u64 = 10_000;
+
+/// Waits until a server has answered so many gets: the run is well under way then.
+fn await_gets(server: &Server, gets: u64) {
+    while server.stat("cmd_get") < gets {
+        thread::sleep(Duration::from_millis(20));
+    }
+}
 
 #[test]
 fn a_pause_of_the_server_shows_in_the_response_time() {
@@ -17,7 +27,7 @@ fn a_pause_of_the_server_shows_in_the_response_time() {
         let line = "--rate 20000 --time 10s --json - --quiet";
         let args = [&["--servers", &server.address][..], &words(line)].concat();
         let run = Running::start(&args);
-        thread::sleep(Duration::from_secs(4));
+        await_gets(&server, GETS_PRELOAD + 10_000);
         server.freeze(Duration::from_millis(500));
         let report = run.end().well().json();
         assert!(number(&report, "/response_us/p99") > P99_US_MIN, "{kind:?}: {report:#}");
@@ -33,10 +43,10 @@ fn a_pause_of_the_server_shows_in_the_response_time() {
 #[test]
 fn a_closed_loop_hides_the_same_pause() {
     let server = Kind::Memcached.start(&[]);
-    let line = "--connections 1 --time 5s --json - --quiet";
+    let line = "--connections 1 --time 5s --no-preload --json - --quiet";
     let args = [&["--servers", &server.address][..], &words(line)].concat();
     let run = Running::start(&args);
-    thread::sleep(Duration::from_secs(2));
+    await_gets(&server, 1000);
     server.freeze(Duration::from_millis(500));
     let report = run.end().well().json();
     // One request of thousands met the pause: that is the omission the open loop avoids. How the

@@ -85,7 +85,7 @@ fn honest_histories_are_believed_evictions_and_all() {
 
 #[test]
 fn a_history_proves_lies_that_single_values_do_not_show() {
-    let load = "--connections 8 --mix get=5,set=2,cas=3 --keys 5 --requests 10k";
+    let load = "--connections 8 --mix get=5,set=2,cas=3 --keys 5 --requests 10k --depth 2";
     let (run, directory) = with_history(&fake::start(Manner::Lying(Lie::BlindCas)), load);
     assert_eq!(run.code, Some(2), "{run:?}");
     assert!(run.out.contains("lie         key "), "{run:?}");

@@ -19,7 +19,7 @@ fn every_named_workload_runs() {
     for name in names {
         let load = format!("--workload {name} --keys 1k --requests 2k --depth 4");
         let found = report(&server.address, &load);
-        assert_eq!((number(&found, "/requests"), errors(&found)), (2000.0, 0), "{name}");
+        assert_eq!((number(&found, "/requests"), errors(&found)), (2000.0, 0), "{name}: {found:#}");
         let missed = number(&found, "/misses") > 0.0;
         assert!(!missed || MAY_MISS.contains(&name), "{name}: {found:#}");
     }

@@ -1,5 +1,7 @@
 //! Search, comparison and sweep against servers whose limit is known, because it is made.
 
+use std::ops::Range;
+
 use crate::fake::{self, Manner};
 use crate::run::{Run, errors, loadgen, number, report, words};
 use crate::server::Kind;
@@ -8,6 +10,15 @@ use crate::server::Kind;
 const LIMIT: u32 = 300;
 /// Other work on the host can only lower what is found: the best of so many attempts counts.
 const ATTEMPTS: usize = 3;
+
+/// Fails unless one of a few attempts gives what is expected.
+fn assert_one(attempt: impl Fn() -> f64, expected: Range<f64>) {
+    let mut given = Vec::new();
+    while given.last().is_none_or(|last| !expected.contains(last)) {
+        assert!(given.len() < ATTEMPTS, "{given:?} and none in {expected:?}");
+        given.push(attempt());
+    }
+}
 
 fn experiment(line: &str, servers: &[&str]) -> Run {
     loadgen(&[&words(line)[..], servers].concat())
@@ -30,8 +41,7 @@ fn a_search_finds_the_limit_of_a_paced_server() {
         }
         found["rate"].as_f64().unwrap_or(0.0)
     };
-    let found: Vec<_> = (0..ATTEMPTS).map(|_| search()).collect();
-    assert!(found.iter().any(|rate| (0.6 * limit..most).contains(rate)), "{found:?}");
+    assert_one(search, 0.6 * limit..most);
 }
 
 #[test]
@@ -58,8 +68,7 @@ fn a_comparison_finds_the_ratio_of_two_paces() {
         assert_eq!(standings[1]["runs"].as_array().expect("runs").len(), 3);
         ratio
     };
-    let ratios: Vec<_> = (0..ATTEMPTS).map(|_| compare()).collect();
-    assert!(ratios.iter().any(|ratio| (1.6..2.4).contains(ratio)), "{ratios:?}");
+    assert_one(compare, 1.6..2.4);
 }
 
 #[test]

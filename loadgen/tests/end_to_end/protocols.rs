@@ -114,7 +114,7 @@ fn over_tls() {
     }
     every_command_works(&server.address, "--tls --tls-insecure");
     // Values and pipelines far above the size of a record.
-    let large = "--value-size 200k --depth 4 --mix get=1,set=1 --keys 20 --requests 200 \
+    let large = "--value-size 200k --connections 2 --mix get=1,set=1 --keys 20 --requests 200 \
                  --timeout 30s";
     assert_eq!(errors(&report(&server.address, &format!("{trust} {large}"))), 0);
 }

@@ -12,26 +12,9 @@ use super::state::State;
 use crate::config::limits::DRAIN_S_MAX;
 use crate::ring::{Completion, Op, Ring, Setup, Token, Wait};
 
-/// How long a core sleeps at most: often enough to notice idle connections.
-const SLEEP_MAX: Duration = Duration::from_secs(1);
-
-/// The same while draining: what hinders a connection's end may pass at any moment.
+/// How long a core sleeps at most while draining: what hinders a connection's end may pass at any
+/// moment.
 const DRAIN_SLEEP: Duration = Duration::from_millis(20);
-
-/// From so many completions in a turn on, the next turn waits for about as many again.
-const BUSY_MIN: usize = 8;
-
-/// Most completions waited for. The kernel makes at most max(20, want) in one entry.
-const WANT_MAX: usize = 32;
-
-/// How long a busy core holds out for them, in microseconds. After that one is enough.
-const BATCH_US: u32 = 50;
-
-/// What the next turn should wait for. Under load each entry into the kernel then brings a batch,
-/// which costs fewer entries and wake-ups; a core with little to do answers at once.
-fn next_want(completions: usize) -> u32 {
-    if completions < BUSY_MIN { 1 } else { completions.min(WANT_MAX) as u32 }
-}
 
 /// The sockets that a core serves, beside the connections that it accepts.
 #[derive(Clone, Debug, Default)]
@@ -54,8 +37,8 @@ pub struct Core {
     /// Accepting has failed; it is tried again in a while.
     rests: bool,
     drain: Option<Drain>,
-    /// Completions that the next turn waits for.
-    want: u32,
+    /// Completions that the last turn brought.
+    load: usize,
 }
 
 /// A core on its way out.
@@ -80,7 +63,9 @@ impl Core {
     /// # Errors
     /// When the kernel refuses the ring.
     pub fn new(index: usize, shared: Arc<Shared>, sockets: Sockets) -> io::Result<Self> {
-        let ring = Ring::new(&Setup::default())?;
+        let files = shared.config.connections_per_core_max();
+        let files = u32::try_from(files).unwrap_or(u32::MAX);
+        let ring = Ring::new(&Setup { files, ..Setup::default() })?;
         let Sockets { listeners, datagrams } = sockets;
         shared.admin.registries[index].set_listeners(listeners.clone());
         let listeners = listeners.into_iter().map(|fd| Listener { fd, armed: false }).collect();
@@ -95,7 +80,7 @@ impl Core {
             is_accepting: true,
             rests: false,
             drain: None,
-            want: 1,
+            load: 0,
         })
     }
 
@@ -143,7 +128,7 @@ impl Core {
                 _ => {}
             }
         }
-        self.want = next_want(completions.len());
+        self.load = completions.len();
         completions.clear();
         self.completions = completions;
         self.background();
@@ -248,11 +233,9 @@ impl Core {
     fn wait(&self) -> Wait {
         match &self.drain {
             None if !self.state.working.is_empty() => Wait::POLL,
-            None => Wait {
-                want: self.want,
-                batch_us: BATCH_US,
-                timeout: Some(self.state.upkeep.wait().unwrap_or(SLEEP_MAX)),
-            },
+            // Without upkeep it sleeps until something comes, the control plane's letter of each
+            // second at the latest; so the kernel has no timer to set and to take back.
+            None => Wait::after(self.load, self.state.upkeep.wait()),
             Some(drain) if drain.turns_left > 0 => Wait::POLL,
             Some(_) => Wait::one(DRAIN_SLEEP),
         }

@@ -22,6 +22,7 @@
 
 mod buffers;
 mod datagram;
+mod files;
 mod message;
 mod setup;
 mod token;
@@ -40,9 +41,17 @@ pub use setup::Setup;
 pub use token::{Op, Token};
 
 use buffers::ProvidedBuffers;
+use files::Files;
 
 /// The group number under which the provided buffers are registered.
 const BUFFER_GROUP: u16 = 0;
+
+/// From so many completions in a turn on, the next turn waits for about as many again.
+const BUSY_MIN: usize = 8;
+/// Most completions waited for. The kernel makes at most max(20, want) in one entry.
+const WANT_MAX: usize = 32;
+/// How long a busy ring holds out for them, in microseconds. After that one is enough.
+const BATCH_US: u32 = 50;
 
 /// What the kernel says of one operation.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +92,15 @@ impl Wait {
     /// Runs what is due and returns at once.
     pub const POLL: Self = Self { want: 0, batch_us: 0, timeout: None };
 
+    /// Waits as befits the load, which is told by the completions that the last turn brought: from
+    /// [`BUSY_MIN`] on for about as many again, so that each entry into the kernel brings a batch
+    /// and fewer entries and wake-ups are needed; below, for one, so that it is answered at once.
+    #[must_use]
+    pub fn after(completions: usize, timeout: Option<Duration>) -> Self {
+        let want = if completions < BUSY_MIN { 1 } else { completions.min(WANT_MAX) as u32 };
+        Self { want, batch_us: BATCH_US, timeout }
+    }
+
     /// Waits for one completion, at most `timeout`.
     #[must_use]
     pub fn one(timeout: Duration) -> Self {
@@ -98,6 +116,7 @@ pub struct Ring {
     submissions: SubmissionQueue<'static>,
     completions: CompletionQueue<'static>,
     buffers: ProvidedBuffers,
+    files: Files,
     /// Sends in flight, by slot: at most one a slot.
     in_flight: Vec<Option<Box<Message>>>,
     /// Datagrams in flight in either direction, by slot, of which they have a row of their own.
@@ -123,11 +142,13 @@ impl Ring {
         // Saves the look-up of the descriptor at each entry (Linux 5.18); without it all works.
         let _ = submitter.register_ring_fd();
         let buffers = ProvidedBuffers::register(&submitter, setup, BUFFER_GROUP)?;
+        let files = Files::register(&submitter, setup.files);
         Ok(Self {
             submitter,
             submissions,
             completions,
             buffers,
+            files,
             in_flight: Vec::new(),
             datagrams: Vec::new(),
             can_batch,
@@ -146,7 +167,9 @@ impl Ring {
 
     /// Receives into provided buffers until the completion without `more`.
     pub fn receive(&mut self, fd: RawFd, token: Token) {
-        self.push(opcode::RecvMulti::new(Fd(fd), BUFFER_GROUP).build(), token);
+        self.files.attach(&self.submitter, token.slot(), fd);
+        let (fd, flags) = self.files.name(token.slot(), fd);
+        self.push(opcode::RecvMulti::new(fd, BUFFER_GROUP).build().flags(flags), token);
     }
 
     /// Connects a socket; `address` must be one that the message's owner keeps: it is copied here.
@@ -161,7 +184,8 @@ impl Ring {
     /// # Panics
     /// When the slot has a send in flight already.
     pub fn send(&mut self, fd: RawFd, mut message: Box<Message>, token: Token) {
-        let entry = message.entry(fd);
+        let (fd, flags) = self.files.name(token.slot(), fd);
+        let entry = message.entry(fd).flags(flags);
         let slot = token.slot() as usize;
         if self.in_flight.len() <= slot {
             self.in_flight.resize_with(slot + 1, || None);
@@ -216,11 +240,13 @@ impl Ring {
 
     /// Ends both directions of a socket: what is armed on it completes, the peer sees the end.
     pub fn shutdown(&mut self, fd: RawFd, token: Token) {
-        self.push(opcode::Shutdown::new(Fd(fd), libc::SHUT_RDWR).build(), token);
+        let (fd, flags) = self.files.name(token.slot(), fd);
+        self.push(opcode::Shutdown::new(fd, libc::SHUT_RDWR).build().flags(flags), token);
     }
 
     /// Closes a descriptor. Only when nothing is in flight on it.
     pub fn close(&mut self, fd: RawFd, token: Token) {
+        self.files.detach(&self.submitter, token.slot());
         self.push(opcode::Close::new(Fd(fd)).build(), token);
     }
 

@@ -1,7 +1,7 @@
 //! A load generator for memcached-compatible servers that measures tails honestly.
 //!
 //! ```text
-//!   command line ──> cli ──> plan ──> engine ──> outcome ──> report ──> table, JSON, logs, pictures
+//!   command line ──> cli ──> plan ──> engine ──> outcome ──> report ──> table, JSON, logs, plots
 //!                                     │    ▲
 //!                        workload, arrivals, servers, value      what is asked, when, of whom
 //!                        wire, net                               bytes and sockets

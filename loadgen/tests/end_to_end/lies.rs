@@ -100,5 +100,5 @@ fn a_history_proves_lies_that_single_values_do_not_show() {
 
     let load = "--connections 4 --mix get=3,set=1 --keys 5 --requests 10k";
     let (run, _directory) = with_history(&fake::start(Manner::Lying(Lie::Stale)), load);
-    assert!(run.code == Some(2) && run.out.contains("was there while"), "{run:?}");
+    assert!(run.code == Some(2) && run.out.contains("lie         key "), "{run:?}");
 }

@@ -20,6 +20,7 @@ pub(super) struct Extended {
     pub(super) maxconns_fast: bool,
     pub(super) slab_chunk_kb_max: Option<u32>,
     pub(super) chunked_items: bool,
+    pub(super) slab_sizes: Vec<usize>,
     pub(super) slab_reassign: bool,
     pub(super) slab_automove: u8,
     pub(super) slab_automove_ratio: f64,
@@ -31,6 +32,7 @@ pub(super) struct Extended {
     pub(super) read_buffer_mb_limit: u32,
     pub(super) watcher_logbuf_kb: u32,
     pub(super) worker_logbuf_kb: u32,
+    pub(super) socket_mark: u32,
     pub(super) notes: Vec<Note>,
 }
 
@@ -43,6 +45,7 @@ impl Default for Extended {
             maxconns_fast: true,
             slab_chunk_kb_max: None,
             chunked_items: true,
+            slab_sizes: Vec::new(),
             slab_reassign: true,
             slab_automove: 1,
             slab_automove_ratio: 0.8,
@@ -65,6 +68,7 @@ impl Default for Extended {
             read_buffer_mb_limit: 0,
             watcher_logbuf_kb: limits::WATCHER_LOGBUF_KB_DEFAULT,
             worker_logbuf_kb: limits::WORKER_LOGBUF_KB_DEFAULT,
+            socket_mark: 0,
             notes: Vec::new(),
         }
     }
@@ -88,6 +92,8 @@ enum Value {
     NumberOr(u32, u32, u32, fn(&mut Extended, u32)),
     /// A fraction above the first bound and up to the second.
     Ratio(f64, f64, fn(&mut Extended, f64)),
+    /// Sizes joined by hyphens, each larger than the one before.
+    Sizes(fn(&mut Extended, Vec<usize>)),
     /// One of these words.
     Word(&'static [&'static str]),
     /// Anything or nothing; not looked at.
@@ -111,7 +117,7 @@ const fn row(name: &'static str, value: Value, fate: Fate, about: &'static str) 
 }
 
 use Fate::{Idle, Never, NotYet, Works};
-use Value::{Any, Number, NumberOr, Ratio, Switch, Word};
+use Value::{Any, Number, NumberOr, Ratio, Sizes, Switch, Word};
 
 const EXTSTORE: Fate = Never("extstore, the flash tier");
 const PROXY: Fate = Never("the Lua proxy");
@@ -132,7 +138,8 @@ const TABLE: &[Suboption] = &[
         Idle("all buffers are of a fixed number, printed at start"), "cap of buffers, in MB"),
     row("resp_obj_mem_limit", Number(0, 1 << 20, |_, _| {}),
         Idle("memcached itself no longer heeds it"), "dead"),
-    row("sock_cookie_id", Any, NotYet("marking sockets"), "mark of the listening sockets"),
+    row("sock_cookie_id", Number(0, u32::MAX, |e, n| e.socket_mark = n), Works,
+        "mark of the sockets (SO_MARK; needs CAP_NET_ADMIN), 0 none (0)"),
     // Index and hash.
     row("hashpower",
         Number(limits::HASH_POWER_LEAST as u32, limits::HASH_POWER_MOST as u32,
@@ -150,8 +157,8 @@ const TABLE: &[Suboption] = &[
     row("no_slab_automove", Switch(|e| e.slab_automove = 0), Works, "same as slab_automove=0"),
     row("slab_automove_ratio", Ratio(0.0, 1.0, |e, f| e.slab_automove_ratio = f), Works,
         "a page moves when young is younger than this part of old (0.8)"),
-    row("slab_automove_window", Number(3, 1800, |e, n| e.slab_automove_window = n), Works,
-        "samples that a move is decided by (10)"),
+    row("slab_automove_window", Number(3, 1800, |e, n| e.slab_automove_window = n),
+        Idle("ages are compared as they are, there are no samples"), "samples of a move"),
     row("slab_automove_freeratio", Ratio(0.0, 1.0, |_, _| {}),
         Idle("it holds memory free for extstore, which is not there"), "part kept free"),
     row("slab_chunk_max",
@@ -161,7 +168,8 @@ const TABLE: &[Suboption] = &[
         Works, "largest chunk of one piece, in KB (512)"),
     row("no_chunked_items", Switch(|e| e.chunked_items = false), Works,
         "chunks as large as the largest item, up to a page"),
-    row("slab_sizes", Any, NotYet("explicit class sizes"), "sizes of the classes, a-b-c"),
+    row("slab_sizes", Sizes(|e, sizes| e.slab_sizes = sizes), Works,
+        "sizes of the classes in place of -n and -f, a-b-c"),
     row("track_sizes", Switch(|e| e.track_sizes = true), Works, "keep count for stats sizes"),
     row("tail_repair_time", Number(0, u32::MAX, |e, n| e.tail_repair_time_s = n),
         Idle("no item can get stuck at the end of a list"), "seconds to a forced repair"),
@@ -190,9 +198,9 @@ const TABLE: &[Suboption] = &[
     // Logs.
     row("watcher_logbuf_size",
         Number(1, limits::LOGBUF_KB_MOST, |e, n| e.watcher_logbuf_kb = n),
-        Idle("watch is not available yet"), "buffer of a watcher, in KB (256)"),
+        Works, "buffer of a watcher, in KB (256)"),
     row("worker_logbuf_size", Number(1, limits::LOGBUF_KB_MOST, |e, n| e.worker_logbuf_kb = n),
-        Idle("watch is not available yet"), "log buffer of a core, in KB (64)"),
+        Works, "log buffer of a core, in KB (64)"),
     // Sets of defaults.
     row("modern", NOTHING, Idle("its defaults are the defaults"), "nothing"),
     row("no_modern", Switch(old_defaults), Works, "the defaults of memcached 1.4"),
@@ -290,6 +298,7 @@ fn set(kind: &Value, given: Option<&str>, extended: &mut Extended) -> Result<(),
             set(extended, values::number(text, *least, *most)?);
         }
         (Ratio(above, most, set), Some(text)) => set(extended, values::ratio(text, *above, *most)?),
+        (Sizes(set), text) => set(extended, values::sizes(text.unwrap_or_default())?),
         (Word(words), Some(text)) if words.contains(&text) => {}
         (Word(words), _) => return Err(format!("allowed is {}", words.join(", "))),
         (Number(least, most, _), None) => {
@@ -310,6 +319,7 @@ pub(super) fn help() -> String {
         let spelling = match row.value {
             Switch(_) => row.name.to_owned(),
             NumberOr(..) => format!("{}[=N]", row.name),
+            Sizes(_) => format!("{}=A-B-...", row.name),
             _ => format!("{}=N", row.name),
         };
         let _ = writeln!(text, "  {spelling:<24} {}", row.about);
@@ -357,6 +367,8 @@ mod tests {
         let e = read_one("slab_automove=0, slab_automove,temporary_ttl=61,,").unwrap();
         assert_eq!((e.slab_automove, e.lru.temporary_ttl), (1, Some(61)));
         assert!(e.notes.is_empty());
+        let e = read_one("slab_sizes=100-200-1000,sock_cookie_id=7").unwrap();
+        assert_eq!((e.slab_sizes, e.socket_mark), (vec![100, 200, 1000], 7));
     }
 
     #[test]
@@ -383,6 +395,9 @@ mod tests {
             ("hot_lru_pct=80", "from 1 to 79"),
             ("no_hashexpand=1", "takes no value"),
             ("hash_algorithm=md5", "jenkins, murmur3, xxh3"),
+            ("slab_sizes=200-100", "rising whole numbers"),
+            ("slab_sizes=8-100", "from 48 to 1048576"),
+            ("slab_sizes", "rising whole numbers"),
             ("ssl_key=x", "TLS is not available yet"),
             ("ext_path=/x:1G", "no part of ringcached"),
             ("slab_automove_ratio=0", "above 0 and up to 1"),

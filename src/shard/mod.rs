@@ -125,7 +125,11 @@ impl Shard {
         assert!(config.index < config.count, "shard number below the count");
         let kind = if config.large_pages { PageKind::Reserved } else { PageKind::Transparent };
         let chunk_bytes_max = config.slab_chunk_bytes_max.min(PAGE_BYTES);
-        let table = ClassTable::new(config.chunk_bytes_min, config.growth_factor, chunk_bytes_max);
+        let table = if config.slab_sizes.is_empty() {
+            ClassTable::new(config.chunk_bytes_min, config.growth_factor, chunk_bytes_max)
+        } else {
+            ClassTable::of(&config.slab_sizes, chunk_bytes_max)
+        };
         let reserve = (config.memory_bytes.saturating_mul(RESERVE_FACTOR))
             .clamp(RESERVE_BYTES_MIN, RESERVE_BYTES_MAX);
         let items_max = reserve / table.chunk_bytes(ClassId(1));
@@ -217,8 +221,9 @@ impl Shard {
     }
 
     /// Changes whether pages move between classes by age.
-    pub fn set_automove(&mut self, automove: u8) {
+    pub fn set_automove(&mut self, automove: u8, ratio: f64) {
         self.config.automove = automove;
+        self.config.automove_ratio = ratio;
     }
 
     /// Gives the slabs what the index leaves, if it is to have `index_bytes` more.

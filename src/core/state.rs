@@ -15,7 +15,7 @@ use crate::conn::{ConnId, InputPool, Table};
 use crate::os;
 use crate::protocol::{Binding, Clock, Gate, Limits};
 use crate::ring::{BlockPool, Token};
-use crate::shard::Shard;
+use crate::shard::{Evicted, Shard};
 
 /// One core without its ring.
 pub(super) struct State {
@@ -41,6 +41,8 @@ pub(super) struct State {
     /// This turn's log, and memory for what is sent of it.
     pub(super) log: Log,
     pub(super) log_to_send: Vec<u8>,
+    /// Memory for what shards have evicted, while somebody watches that.
+    pub(super) evicted: Evicted,
     /// Memory for the reply to a datagram.
     pub(super) datagram_reply: Vec<u8>,
 }
@@ -81,6 +83,7 @@ impl State {
             idle_look_at: Self::first_idle_look(clock.now, config.idle_timeout_s),
             log: Log::new(config.worker_logbuf_bytes),
             log_to_send: Vec::new(),
+            evicted: Evicted::default(),
             datagram_reply: Vec::new(),
             shared,
         }

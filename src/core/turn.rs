@@ -10,6 +10,7 @@ use super::group::Group;
 use super::shared::{Letter, Note, Shared};
 use super::state::State;
 use crate::config::limits::DRAIN_S_MAX;
+use crate::protocol::admin::WatchStreams;
 use crate::ring::{Completion, Op, Ring, Setup, Token, Wait};
 
 /// How long a core sleeps at most: often enough to notice idle connections.
@@ -164,6 +165,9 @@ impl Core {
         }
         if state.clock.now >= state.idle_look_at {
             state.end_idle();
+        }
+        if state.shared.admin.watch.wants(WatchStreams::EVICTIONS) {
+            state.log_evictions();
         }
         if !state.log.is_empty() {
             state.publish_log();

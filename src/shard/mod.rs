@@ -14,7 +14,7 @@
 //!   `mover`: how pages change classes;
 //! - `expiry`: flushing, and the crawler that finds expired items;
 //! - `pin`, `upload`: large values that are sent from, or received into, the arena;
-//! - `stats`, `dump`: what administrators see.
+//! - `stats`, `dump`, `evicted`: what administrators see.
 //!
 //! # How to use it from a loop
 //!
@@ -34,6 +34,7 @@ mod chain;
 mod check;
 mod dump;
 mod evict;
+mod evicted;
 mod expiry;
 mod index;
 mod item;
@@ -55,6 +56,7 @@ mod tests;
 use std::io;
 
 pub use dump::{DumpCursor, DumpItem};
+pub use evicted::{Evicted, EvictedRecord};
 pub use expiry::Crawled;
 pub use lookup::Hit;
 pub use mover::Reassigned;
@@ -103,6 +105,8 @@ pub struct Shard {
     mover: Mover,
     crawler: Crawler,
     pins: Pins,
+    /// While somebody watches.
+    evicted: Option<Box<Evicted>>,
 }
 
 /// Address space for a later increase of the memory limit.
@@ -149,6 +153,7 @@ impl Shard {
             mover: Mover::default(),
             crawler: Crawler::default(),
             pins: Pins::default(),
+            evicted: None,
             config,
         };
         shard.divide_memory(0);

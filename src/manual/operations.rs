@@ -104,7 +104,7 @@
 //! | `inline_ascii_resp`, `no_inline_ascii_resp` | the same |
 //! | `slab_automove_freeratio` | keeps memory free for extstore, which is not there |
 //! | `tail_repair_time` | no item can get stuck at the end of a list |
-//! | `watcher_logbuf_size`, `worker_logbuf_size` | `watch` is not available yet |
+//! | `slab_automove_window` | ages are compared as they are: there are no samples |
 //! | `drop_privileges` | privileges are always dropped |
 //! | `no_drop_privileges`, `relaxed_privileges` | no system call filter is installed |
 //!

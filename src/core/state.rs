@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
+
 use super::admin::{Log, Registry};
 use super::client::{Client, Pin};
 use super::counters::CoreCounters;
@@ -12,6 +14,7 @@ use super::upkeep::Upkeep;
 use crate::config;
 use crate::config::limits::{GROUP_MAX, KEYS_BYTES_MIN, LINE_BYTES_MAX};
 use crate::conn::{ConnId, InputPool, Table};
+use crate::mesh::{Job, Lent};
 use crate::os;
 use crate::protocol::{Binding, Clock, Gate, Limits};
 use crate::ring::{BlockPool, Token};
@@ -133,25 +136,40 @@ impl State {
         }
     }
 
+    /// Runs each shard's part of a group. Its own shard comes first, as all that began with the
+    /// same one would meet there; and a shard that is in use is left for later, when its holder may
+    /// be done with it, before the part is posted and waited for.
     fn execute(&mut self, group: &Group<'_>) {
-        let counters = &self.shared.counters[self.index];
-        for (number, shard) in self.shared.shards.iter().enumerate() {
-            if !group.iter().any(|operation| operation.shard == number) {
+        let count = self.shared.shards.len();
+        let mut in_use = ArrayVec::<usize, GROUP_MAX>::new();
+        for step in 0..count {
+            let shard = (self.index + step) % count;
+            if !group.iter().any(|operation| operation.shard == shard) {
                 continue;
             }
-            let mut part = ShardPart {
-                shard: number,
-                group,
-                replies: &mut self.replies,
-                places: &mut self.places,
-                clock: self.clock,
-            };
-            counters.groups.add(1);
-            if !shard.run(&mut part) {
-                counters.groups_posted.add(1);
+            self.counters().groups.add(1);
+            if !self.execute_part(group, shard, Lent::try_run) {
+                in_use.push(shard);
             }
         }
-        counters.operations.add(group.len() as u64);
+        for shard in in_use {
+            if !self.execute_part(group, shard, Lent::run) {
+                self.counters().groups_posted.add(1);
+            }
+        }
+        self.counters().operations.add(group.len() as u64);
+    }
+
+    #[inline]
+    fn execute_part(
+        &mut self,
+        group: &Group<'_>,
+        shard: usize,
+        run: impl FnOnce(&Lent<Shard>, &mut dyn Job<Shard>) -> bool,
+    ) -> bool {
+        let (replies, places) = (&mut self.replies, &mut self.places);
+        let mut part = ShardPart { shard, group, replies, places, clock: self.clock };
+        run(&self.shared.shards[shard], &mut part)
     }
 
     /// Gives pinned values back to their shards.

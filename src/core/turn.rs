@@ -13,10 +13,8 @@ use crate::config::limits::DRAIN_S_MAX;
 use crate::protocol::admin::WatchStreams;
 use crate::ring::{Completion, Op, Ring, Setup, Token, Wait};
 
-/// How long a core sleeps at most: often enough to notice idle connections.
-const SLEEP_MAX: Duration = Duration::from_secs(1);
-
-/// The same while draining: what hinders a connection's end may pass at any moment.
+/// How long a core sleeps at most while draining: what hinders a connection's end may pass at any
+/// moment.
 const DRAIN_SLEEP: Duration = Duration::from_millis(20);
 
 /// From so many completions in a turn on, the next turn waits for about as many again.
@@ -81,7 +79,9 @@ impl Core {
     /// # Errors
     /// When the kernel refuses the ring.
     pub fn new(index: usize, shared: Arc<Shared>, sockets: Sockets) -> io::Result<Self> {
-        let ring = Ring::new(&Setup::default())?;
+        let files = shared.config.connections_per_core_max();
+        let files = u32::try_from(files).unwrap_or(u32::MAX);
+        let ring = Ring::new(&Setup { files, ..Setup::default() })?;
         let Sockets { listeners, datagrams } = sockets;
         shared.admin.registries[index].set_listeners(listeners.clone());
         let listeners = listeners.into_iter().map(|fd| Listener { fd, armed: false }).collect();
@@ -255,7 +255,9 @@ impl Core {
             None => Wait {
                 want: self.want,
                 batch_us: BATCH_US,
-                timeout: Some(self.state.upkeep.wait().unwrap_or(SLEEP_MAX)),
+                // Without upkeep it sleeps until something comes, the control plane's letter each
+                // second at the latest; so the kernel has no timer to set and to take back.
+                timeout: self.state.upkeep.wait(),
             },
             Some(drain) if drain.turns_left > 0 => Wait::POLL,
             Some(_) => Wait::one(DRAIN_SLEEP),

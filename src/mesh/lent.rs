@@ -66,12 +66,20 @@ impl<T> Lent<T> {
     /// Has `job` done: here if the token is free, else by the token's holder. Returns when it is
     /// done; true if it was done in place.
     pub fn run(&self, job: &mut dyn Job<T>) -> bool {
-        if self.try_take() {
-            self.with_token(|value| job.run(value));
-            return true;
+        let is_done = self.try_run(job);
+        if !is_done {
+            self.post(job);
         }
-        self.post(job);
-        false
+        is_done
+    }
+
+    /// Does `job` here if the token is free; false, and nothing is done, if it is not.
+    pub fn try_run(&self, job: &mut dyn Job<T>) -> bool {
+        let is_taken = self.try_take();
+        if is_taken {
+            self.with_token(|value| job.run(value));
+        }
+        is_taken
     }
 
     fn try_take(&self) -> bool {

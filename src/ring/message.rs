@@ -8,8 +8,6 @@
 //! [`BYTES_PER_SEND`] at a time: the kernel copies them while the core waits, and all its other
 //! connections with it.
 
-use std::os::fd::RawFd;
-
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 
@@ -217,7 +215,7 @@ impl Message {
 
     /// The submission that sends what is left. It points into the message, which therefore must
     /// not move or change until its completion: the ring owns it for that time.
-    pub(super) fn entry(&mut self, fd: RawFd) -> squeue::Entry {
+    pub(super) fn entry(&mut self, fd: Fd) -> squeue::Entry {
         let mut skip = self.sent;
         let mut count = 0;
         let mut room = BYTES_PER_SEND;
@@ -238,14 +236,14 @@ impl Message {
         if count == 1 {
             let [only, ..] = &self.vectors;
             let bytes = u32::try_from(only.iov_len).unwrap_or(u32::MAX);
-            return opcode::Send::new(Fd(fd), only.iov_base.cast(), bytes)
+            return opcode::Send::new(fd, only.iov_base.cast(), bytes)
                 .flags(libc::MSG_NOSIGNAL)
                 .build();
         }
         self.header.msg_iov = self.vectors.as_mut_ptr();
         self.header.msg_iovlen = count;
         let flags = libc::MSG_NOSIGNAL.cast_unsigned();
-        opcode::SendMsg::new(Fd(fd), &raw const self.header).flags(flags).build()
+        opcode::SendMsg::new(fd, &raw const self.header).flags(flags).build()
     }
 }
 

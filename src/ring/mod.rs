@@ -22,6 +22,7 @@
 
 mod buffers;
 mod datagram;
+mod files;
 mod message;
 mod setup;
 mod token;
@@ -40,6 +41,7 @@ pub use setup::Setup;
 pub use token::{Op, Token};
 
 use buffers::ProvidedBuffers;
+use files::Files;
 
 /// The group number under which the provided buffers are registered.
 const BUFFER_GROUP: u16 = 0;
@@ -98,6 +100,7 @@ pub struct Ring {
     submissions: SubmissionQueue<'static>,
     completions: CompletionQueue<'static>,
     buffers: ProvidedBuffers,
+    files: Files,
     /// Sends in flight, by slot: at most one a slot.
     in_flight: Vec<Option<Box<Message>>>,
     /// Datagrams in flight in either direction, by slot, of which they have a row of their own.
@@ -123,11 +126,13 @@ impl Ring {
         // Saves the look-up of the descriptor at each entry (Linux 5.18); without it all works.
         let _ = submitter.register_ring_fd();
         let buffers = ProvidedBuffers::register(&submitter, setup, BUFFER_GROUP)?;
+        let files = Files::register(&submitter, setup.files);
         Ok(Self {
             submitter,
             submissions,
             completions,
             buffers,
+            files,
             in_flight: Vec::new(),
             datagrams: Vec::new(),
             can_batch,
@@ -146,7 +151,9 @@ impl Ring {
 
     /// Receives into provided buffers until the completion without `more`.
     pub fn receive(&mut self, fd: RawFd, token: Token) {
-        self.push(opcode::RecvMulti::new(Fd(fd), BUFFER_GROUP).build(), token);
+        self.files.attach(&self.submitter, token.slot(), fd);
+        let (fd, flags) = self.files.name(token.slot(), fd);
+        self.push(opcode::RecvMulti::new(fd, BUFFER_GROUP).build().flags(flags), token);
     }
 
     /// Connects a socket; `address` must be one that the message's owner keeps: it is copied here.
@@ -161,7 +168,8 @@ impl Ring {
     /// # Panics
     /// When the slot has a send in flight already.
     pub fn send(&mut self, fd: RawFd, mut message: Box<Message>, token: Token) {
-        let entry = message.entry(fd);
+        let (fd, flags) = self.files.name(token.slot(), fd);
+        let entry = message.entry(fd).flags(flags);
         let slot = token.slot() as usize;
         if self.in_flight.len() <= slot {
             self.in_flight.resize_with(slot + 1, || None);
@@ -216,11 +224,13 @@ impl Ring {
 
     /// Ends both directions of a socket: what is armed on it completes, the peer sees the end.
     pub fn shutdown(&mut self, fd: RawFd, token: Token) {
-        self.push(opcode::Shutdown::new(Fd(fd), libc::SHUT_RDWR).build(), token);
+        let (fd, flags) = self.files.name(token.slot(), fd);
+        self.push(opcode::Shutdown::new(fd, libc::SHUT_RDWR).build().flags(flags), token);
     }
 
     /// Closes a descriptor. Only when nothing is in flight on it.
     pub fn close(&mut self, fd: RawFd, token: Token) {
+        self.files.detach(&self.submitter, token.slot());
         self.push(opcode::Close::new(Fd(fd)).build(), token);
     }
 

@@ -30,6 +30,8 @@ pub struct Setup {
     /// Let receives share a buffer. Not for datagrams: what reaches the end of a buffer goes on in
     /// the next one on a stream, but of a datagram the rest is lost.
     pub buffers_shared: bool,
+    /// Sockets that can be registered: those of the slots below it. 0 registers none.
+    pub files: u32,
     /// Put the buffers on huge pages if the host has some.
     pub large_pages: bool,
 }
@@ -45,6 +47,7 @@ impl Default for Setup {
             buffers: limits::RECEIVE_BUFFERS,
             buffer_bytes: limits::RECEIVE_BUFFER_BYTES as u32,
             buffers_shared: true,
+            files: 0,
             large_pages: false,
         }
     }

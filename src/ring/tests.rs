@@ -19,6 +19,8 @@ impl Fixture {
             completions: 64,
             buffers: 4,
             buffer_bytes: 4096,
+            // Some slots of the tests have a registered socket, others haven't.
+            files: 4,
             ..Setup::default()
         };
         Self { ring: Ring::new(&setup).expect("this host has io_uring"), seen: Vec::new() }
@@ -65,6 +67,25 @@ fn accepts_receives_and_closes() {
     fixture.ring.close(accepted.result, Token::new(Op::Close, 3, 9));
     assert_eq!(fixture.until(Op::Close).result, 0);
     assert_eq!(client.read(&mut [0; 8]).expect("the end"), 0);
+}
+
+/// The close is the end of a registered socket, too, and its slot is free for another.
+#[test]
+fn a_slot_serves_one_tenant_after_another() {
+    let mut fixture = Fixture::new();
+    for tenant in 0..3 {
+        let (mut client, server) = pair();
+        let server = server.into_raw_fd();
+        fixture.ring.receive(server, Token::new(Op::Receive, 1, tenant));
+        client.write_all(&[tenant as u8; 5]).expect("write");
+        let received = fixture.until(Op::Receive).received.expect("bytes");
+        assert_eq!(fixture.ring.bytes(&received), [tenant as u8; 5]);
+        client.shutdown(std::net::Shutdown::Write).expect("shutdown");
+        assert!(!fixture.until(Op::Receive).more, "the stream has ended");
+        fixture.ring.close(server, Token::new(Op::Close, 1, tenant));
+        assert_eq!(fixture.until(Op::Close).result, 0);
+        assert_eq!(client.read(&mut [0; 8]).expect("the end"), 0);
+    }
 }
 
 #[test]

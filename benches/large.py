@@ -102,7 +102,9 @@ def round_of(port, args):
     alone = show("alone", probe(port, args.seconds))
     streamed = [multiprocessing.Value("q", 0) for _ in range(2)]
     clients = [
-        multiprocessing.Process(target=stream, args=(port, kind, args.value_mb, count))
+        multiprocessing.Process(
+            target=stream, args=(port, kind, args.value_mb, count), daemon=True
+        )
         for kind, count in zip(("text", "meta"), streamed)
     ]
     for client in clients:

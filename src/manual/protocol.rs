@@ -100,17 +100,17 @@
 //! The binary protocol:
 //!
 //! - When memory for a counter is missing, the text of the error is always that of an increment.
-//! - TOUCH, GAT, STAT or an unknown opcode with bytes behind what it takes: the bytes are swallowed,
-//!   where memcached takes them for the next request.
-//! - A DELETE whose CAS id differs counts among `delete_misses`, and a store that is too large among
-//!   `store_too_large`, as in the text protocol.
+//! - TOUCH, GAT, STAT or an unknown opcode with bytes behind what it takes: the bytes are
+//!   swallowed, where memcached takes them for the next request.
+//! - A DELETE whose CAS id differs counts among `delete_misses`, and a store that is too large
+//!   among `store_too_large`, as in the text protocol.
 //!
 //! Statistics and logs:
 //!
 //! - A store whose data was not of the length it said is no `cmd_set`.
 //! - Sizes, classes and `mem_requested` are those of our items, which are smaller by some 33 bytes.
 //! - Watchers of `fetchers` see the reads of clients. memcached shows the lookups inside of stores,
-//!   too. Watchers of `deletions` see binary deletes as well; memcached shows them text ones only.
+//!   too. Watchers of `deletions` see binary deletes as well; memcached shows those of text only.
 //! - A store that failed has `clsid=0`: it never had a chunk. `ttl=` of an item that is born dead
 //!   is 0, not 2^32 less a few seconds.
 //! - `rawcmds` and the streams of the proxy exist and stay silent, as in memcached without one.

@@ -266,7 +266,7 @@ mod tests {
         message.append_in_place(&large);
         let mut sent = Vec::new();
         while message.left() > 0 {
-            let _entry = message.entry(0);
+            let _entry = message.entry(Fd(0));
             let count = if message.sent == 0 { 2 } else { 1 };
             let bytes = message.vectors[..count].iter().map(|vector| vector.iov_len).sum();
             message.advance(bytes);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The paired end-to-end benchmark: ringcached beside every peer found, one command.
 
-    cargo build --release --workspace && python3 benches/peers.py [--rounds N] [--time 1s] [--only WORD]
+    cargo build --release --workspace --examples && python3 benches/peers.py [--rounds N] [--time 1s] [--only WORD]
 
 Peers: memcached from $MEMCACHED or PATH, pogocache from $POGOCACHE or PATH. Every scenario is run by
 `loadgen --compare`: the servers take turns, round after round, with the same client, so that what
@@ -12,6 +12,9 @@ both. All servers are started before a scenario and ended after it; only the one
 The first figure is CPU time of the server per key (user and system), which a busy client can't
 flatter. The tail of a saturated server whose client shares its cores is the scheduler's time slice;
 for two cores look at the open-loop rows ("half rate").
+
+The "floor" rows have one server more: `bare echo` (benches/echo.rs) answers END to every line on the
+same ring and does nothing else, so it shows what of a request is the network's.
 """
 
 import argparse
@@ -45,6 +48,8 @@ SCENARIOS = [
     ("two cores, Zipf 0.99, depth 1", 2, f"-c 100 --depth 1 --mix 9:1 --zipf 0.99 {SMALL}"),
     ("two cores, 1 connection each, depth 1", 2, f"-c 2 --depth 1 --mix 9:1 {SMALL}"),
     ("two cores, half rate, 100 conns", 2, f"-c 100 --rate 60k --mix 9:1 {SMALL}"),
+    ("floor: misses, 50 conns, depth 1", 1, f"-c 50 --depth 1 --mix get=1 --no-preload {SMALL}"),
+    ("floor: misses, 50 conns, depth 16", 1, f"-c 50 --depth 16 --mix get=1 --no-preload {SMALL}"),
 ]
 
 
@@ -63,6 +68,9 @@ def peers():
     found.append(("ringcached", [str(RELEASE / "ringcached"), *user, "-l", "127.0.0.1",
                                  "-p", "{port}", "-t", "{cores}", "-m", "{mb}", "-c", "4096"]))
     return found
+
+
+ECHO = ("bare echo", [str(RELEASE / "examples/echo"), "{port}"])
 
 
 def start(command, port, cores):
@@ -118,9 +126,9 @@ def main():
     parser.add_argument("--only", default="", help="only scenarios whose name holds this")
     parser.add_argument("--port", type=int, default=21200, help="first of the ports used (21200)")
     options = parser.parse_args()
-    for program in ("ringcached", "loadgen"):
+    for program in ("ringcached", "loadgen", "examples/echo"):
         if not (RELEASE / program).exists():
-            sys.exit(f"{program} is not built: run cargo build --release --workspace first")
+            sys.exit(f"{program} is not built: run cargo build --release --workspace --examples first")
     servers = peers()
     names = [name for name, _ in servers]
     print(f"{datetime.date.today()}, {platform.system()} {platform.release()}, "
@@ -131,9 +139,12 @@ def main():
     for scenario in SCENARIOS:
         if options.only not in scenario[0]:
             continue
-        standings = run(scenario, options, servers)
+        floor = scenario[0].startswith("floor")
+        standings = run(scenario, options, [ECHO] * floor + servers)
         base = standings[-1]
         cells = [cell(standing, base) for standing in standings]
+        if floor:
+            cells[:2] = [f"{cells[1]} (bare echo: {cells[0]})"]
         print(f"| {scenario[0]} | " + " | ".join(cells) + " |", flush=True)
 
 

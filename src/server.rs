@@ -1,8 +1,8 @@
 //! The server: binds, starts the cores and the control plane, and waits for their end.
 //!
-//! The order is chosen so that a failure is told before anything is promised: memory first, then
-//! sockets, then one thread per core, pinned before its first allocation; only when
-//! every core has its ring does the server report that it is ready.
+//! The order is chosen so that a failure is told before anything is promised: ports, then memory,
+//! new or that of a file (`-e`), then one thread per core, pinned before its first allocation; only
+//! when every core has its ring does the server report that it is ready.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -11,15 +11,15 @@ use std::thread::JoinHandle;
 use crate::config::{Config, CpuId, Failure};
 use crate::control;
 use crate::core::{Administration, Core, CoreCounters, Guard, Inbox, Seen, Shared, Sockets};
-use crate::mesh::Lent;
-use crate::os::clock::Clock;
 use crate::os::{affinity, announce, daemon};
-use crate::shard::{LruConfig, Shard, ShardConfig};
+use crate::shard::{LruConfig, MemoryFile, ShardConfig};
 
 mod describe;
 mod listen;
+mod memory_file;
 
 pub use listen::Bound;
+use memory_file::Memory;
 
 /// Runs a server until a signal ends it.
 ///
@@ -43,6 +43,8 @@ pub fn run(config: Config) -> Result<(), Failure> {
 pub struct Server {
     shared: Arc<Shared>,
     bound: Bound,
+    /// The file of `-e`, in which the shards lie.
+    file: Option<MemoryFile>,
 }
 
 impl Server {
@@ -53,22 +55,16 @@ impl Server {
     pub fn new(config: Config) -> Result<Self, Failure> {
         control::block_signals()?;
         let bound = Bound::new(&config)?;
-        let seed = hash_seed()?;
-        let shards = (0..config.threads)
-            .map(|index| {
-                Shard::new(shard_config(&config, index, seed)).map(Lent::new).map_err(|error| {
-                    Failure::os(format_args!("no memory for shard {index} (-m)"), error)
-                })
-            })
-            .collect::<Result<_, _>>()?;
+        let Memory { shards, hash_seed, clock, file } = Memory::new(&config, hash_seed()?)?;
+        bound.listen(config.backlog)?;
         let threads = config.threads;
         let inboxes = (0..threads)
             .map(|_| Inbox::new().map_err(|error| Failure::os("eventfd", error)))
             .collect::<Result<_, _>>()?;
         let shared = Arc::new(Shared {
             shards,
-            hash_seed: seed,
-            clock: Clock::start(),
+            hash_seed,
+            clock,
             inboxes,
             counters: (0..threads).map(|_| CoreCounters::default()).collect(),
             placement: Mutex::new(vec![0; threads]),
@@ -80,7 +76,7 @@ impl Server {
             admin: Administration::new(&config),
             config,
         });
-        Ok(Self { shared, bound })
+        Ok(Self { shared, bound, file })
     }
 
     /// The addresses that it listens on.
@@ -93,7 +89,7 @@ impl Server {
     ///
     /// # Errors
     /// When a core could not start.
-    pub fn run(self, ready: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    pub fn run(mut self, ready: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
         let (report, reports) = mpsc::channel();
         let mut cores = Vec::new();
         for index in 0..self.shared.config.threads {
@@ -109,7 +105,15 @@ impl Server {
             core.join().map_err(|_| Failure::os("a core", "panicked"))?;
         }
         self.shared.cores_running.store(0, Ordering::Release);
-        control.join().map_err(|_| Failure::os("the control plane", "panicked"))
+        control.join().map_err(|_| Failure::os("the control plane", "panicked"))?;
+        self.close_file()
+    }
+
+    /// Completes the file of `-e`. If that fails, it is as after a kill.
+    fn close_file(&mut self) -> Result<(), Failure> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        memory_file::close(&self.shared.shards, file)
+            .map_err(|error| Failure::os("the memory file (-e) can't be completed", error))
     }
 
     fn spawn_core(

@@ -71,7 +71,7 @@ impl Config {
             crawler: extended.crawler,
             tail_repair_time_s: extended.tail_repair_time_s,
             track_sizes: extended.track_sizes,
-            memory_file: None,
+            memory_file: flags.memory_file.as_deref().map(absolute).transpose()?,
             connections_max: flags.conn_limit.unwrap_or(limits::CONNECTIONS_DEFAULT),
             maxconns_fast: extended.maxconns_fast,
             idle_timeout_s: extended.idle_timeout_s,
@@ -107,8 +107,7 @@ impl Config {
 type Given = fn(&Flags) -> bool;
 
 /// Flags that are known but not served yet. To serve one is to delete its row and fill its field.
-pub(super) const UNAVAILABLE: &[(Given, &str)] =
-    &[(|f| f.enable_ssl, "-Z (TLS)"), (|f| f.memory_file.is_some(), "-e (warm restart)")];
+pub(super) const UNAVAILABLE: &[(Given, &str)] = &[(|f| f.enable_ssl, "-Z (TLS)")];
 
 fn refuse_unavailable(flags: &Flags) -> Result<(), Failure> {
     match UNAVAILABLE.iter().find(|(given, _)| given(flags)) {

@@ -17,21 +17,6 @@ use crate::ring::{Completion, Op, Ring, Setup, Token, Wait};
 /// moment.
 const DRAIN_SLEEP: Duration = Duration::from_millis(20);
 
-/// From so many completions in a turn on, the next turn waits for about as many again.
-const BUSY_MIN: usize = 8;
-
-/// Most completions waited for. The kernel makes at most max(20, want) in one entry.
-const WANT_MAX: usize = 32;
-
-/// How long a busy core holds out for them, in microseconds. After that one is enough.
-const BATCH_US: u32 = 50;
-
-/// What the next turn should wait for. Under load each entry into the kernel then brings a batch,
-/// which costs fewer entries and wake-ups; a core with little to do answers at once.
-fn next_want(completions: usize) -> u32 {
-    if completions < BUSY_MIN { 1 } else { completions.min(WANT_MAX) as u32 }
-}
-
 /// The sockets that a core serves, beside the connections that it accepts.
 #[derive(Clone, Debug, Default)]
 pub struct Sockets {
@@ -53,8 +38,8 @@ pub struct Core {
     /// Accepting has failed; it is tried again in a while.
     rests: bool,
     drain: Option<Drain>,
-    /// Completions that the next turn waits for.
-    want: u32,
+    /// Completions that the last turn brought.
+    load: usize,
 }
 
 /// A core on its way out.
@@ -96,7 +81,7 @@ impl Core {
             is_accepting: true,
             rests: false,
             drain: None,
-            want: 1,
+            load: 0,
         })
     }
 
@@ -144,7 +129,7 @@ impl Core {
                 _ => {}
             }
         }
-        self.want = next_want(completions.len());
+        self.load = completions.len();
         completions.clear();
         self.completions = completions;
         self.background();
@@ -252,13 +237,9 @@ impl Core {
     fn wait(&self) -> Wait {
         match &self.drain {
             None if !self.state.working.is_empty() => Wait::POLL,
-            None => Wait {
-                want: self.want,
-                batch_us: BATCH_US,
-                // Without upkeep it sleeps until something comes, the control plane's letter each
-                // second at the latest; so the kernel has no timer to set and to take back.
-                timeout: self.state.upkeep.wait(),
-            },
+            // Without upkeep it sleeps until something comes, the control plane's letter of each
+            // second at the latest; so the kernel has no timer to set and to take back.
+            None => Wait::after(self.load, self.state.upkeep.wait()),
             Some(drain) if drain.turns_left > 0 => Wait::POLL,
             Some(_) => Wait::one(DRAIN_SLEEP),
         }

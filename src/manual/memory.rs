@@ -11,6 +11,9 @@
 //!  | prev   | next   | exptime | time, marks | cas lo  | hi | bytes | nkey | flags | key, value
 //! ```
 //!
+//! One bit of the flags says that the item is whole; it is set last and cleared first, which is
+//! what lets a cache in a file survive a kill ([`restart`](super::restart)).
+//!
 //! 26 bytes without padding, against memcached's 48 and 8 for the CAS id. `prev` and `next` are the
 //! LRU's links, in units of 8 bytes from the start of the shard's arena. Client flags take 4 bytes
 //! only if they aren't 0. The value's line end isn't stored. A key of 14 and a value of 64 bytes

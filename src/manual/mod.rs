@@ -5,6 +5,7 @@
 //! - [`io_uring`]: how the ring is used, and what the kernel must offer;
 //! - [`memory`]: items, slab classes, the index, eviction, the budget;
 //! - [`protocol`]: what clients are told, authentication, UDP, differences from memcached;
+//! - [`restart`]: the cache in a file, over stops and kills;
 //! - [`operations`]: starting, sizing, limits, containers, files, signals, exit codes.
 
 pub mod architecture;
@@ -13,3 +14,4 @@ pub mod io_uring;
 pub mod memory;
 pub mod operations;
 pub mod protocol;
+pub mod restart;

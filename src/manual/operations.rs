@@ -68,9 +68,12 @@
 //!
 //! | signal | effect |
 //! |---|---|
-//! | SIGTERM, SIGINT | accept no more, answer every request fully received, exit 0 within 5 s |
+//! | SIGTERM, SIGINT, SIGUSR1 | accept no more, answer all received, exit 0 within 5 s |
 //! | the same again | exit now |
 //! | SIGPIPE | ignored |
+//!
+//! With `-e` the memory file is completed before the exit, which on a disk takes as long as writing
+//! it does.
 //!
 //! ## Files it writes
 //!
@@ -78,6 +81,7 @@
 //! |---|---|---|
 //! | `-P FILE` | once it serves, with or without `-d`; removed at exit | process id |
 //! | `MEMCACHED_PORT_FILENAME` | once it serves, renamed from `*.lck` | `TCP INET: 11211`, ... |
+//! | `-e FILE` | all the time | the cache; see [`restart`](super::restart) |
 //! | `-s FILE` | at bind | the Unix socket, with the permissions of `-a` |
 //!
 //! memcached writes the pid file for `-d` only. Paths may be relative: they are made absolute
@@ -92,7 +96,7 @@
 //! | 67 | the user of `-u` does not exist |
 //! | 69 | io_uring cannot be used |
 //! | 71 | the system refused: limits, memory, an address in use |
-//! | 73 | pid file, port file or Unix socket cannot be written |
+//! | 73 | pid file, port file, Unix socket or memory file cannot be written |
 //!
 //! ## Options of `-o` that are accepted and change nothing
 //!

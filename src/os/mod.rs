@@ -11,6 +11,7 @@ pub mod announce;
 pub mod clock;
 pub mod daemon;
 pub mod facts;
+pub mod memory_file;
 pub mod pages;
 pub mod privileges;
 pub mod probe;

@@ -1,5 +1,8 @@
 //! Listening sockets.
 //!
+//! A port is taken before memory is, and opened to clients after: to find an old cache in a file
+//! may take a while, and nobody should wait for a server that can't start.
+//!
 //! Each core has a socket of its own on each address, all bound to the same port with
 //! `SO_REUSEPORT`, so no core waits for another to accept. A Unix socket has no such option: the
 //! first core accepts for all, and the placement of connections spreads them.
@@ -8,6 +11,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -40,18 +44,28 @@ impl Bound {
     pub fn new(config: &Config) -> Result<Self, Failure> {
         if let Some(path) = &config.unix_path {
             let mut listeners: Vec<_> = (0..config.threads).map(|_| Vec::new()).collect();
-            listeners[0].push(bind_unix(path, config.unix_mask, config.backlog)?);
+            listeners[0].push(bind_unix(path, config.unix_mask)?);
             let datagrams = listeners.iter().map(|_| Vec::new()).collect();
             let (addresses, udp_addresses) = (Vec::new(), Vec::new());
             return Ok(Self { listeners, datagrams, addresses, udp_addresses });
         }
-        let (backlog, mark) = (config.backlog, config.socket_mark);
-        let tcp = |address, cpu| bind_tcp(address, backlog, mark, cpu);
-        let udp = |address, cpu| bind_udp(address, mark, cpu);
+        let tcp = |address, cpu| bind_tcp(address, config.socket_mark, cpu);
+        let udp = |address, cpu| bind_udp(address, config.socket_mark, cpu);
         let (listeners, addresses) = bind_all(&config.listen, &config.cpus, SockType::Stream, tcp)?;
         let (datagrams, udp_addresses) =
             bind_all(&config.udp_listen, &config.cpus, SockType::Datagram, udp)?;
         Ok(Self { listeners, datagrams, addresses, udp_addresses })
+    }
+
+    /// Lets clients in: from now on whoever connects waits to be served.
+    ///
+    /// # Errors
+    /// What `listen(2)` answered.
+    pub fn listen(&self, backlog: u32) -> Result<(), Failure> {
+        let backlog = Backlog::new(backlog.min(i32::MAX as u32) as i32);
+        let all = self.listeners.iter().flatten();
+        let done = backlog.and_then(|backlog| all.map(|socket| listen(socket, backlog)).collect());
+        done.map_err(|error: Errno| Failure::os("can't listen", explain(error)))
     }
 
     /// The sockets of one core.
@@ -106,15 +120,28 @@ fn bind_cores(
     Ok(wanted)
 }
 
+/// How long a port is waited for. The kernel takes rings apart after their process has ended, so
+/// the listeners of a server that was killed are there for a moment longer than the server.
+const PORT_WAIT: Duration = Duration::from_secs(1);
+
 /// With `SO_REUSEPORT` alone, a second server of the same user would silently share the port.
 /// A socket without it is refused the address while somebody listens there.
 fn refuse_shared_port(address: SocketAddr, kind: SockType) -> Result<(), Failure> {
     if address.port() == 0 {
         return Ok(());
     }
-    let probe = new_socket(address, kind)
-        .and_then(|probe| bind(probe.as_raw_fd(), &SockaddrStorage::from(address)));
-    probe.map_err(|error| cannot_listen(address, error))
+    let since = Instant::now();
+    loop {
+        let probe = new_socket(address, kind)
+            .and_then(|probe| bind(probe.as_raw_fd(), &SockaddrStorage::from(address)));
+        match probe {
+            Ok(()) => return Ok(()),
+            Err(Errno::EADDRINUSE) if since.elapsed() < PORT_WAIT => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(cannot_listen(address, error)),
+        }
+    }
 }
 
 fn cannot_listen(address: SocketAddr, error: Errno) -> Failure {
@@ -151,12 +178,7 @@ fn set_mark(socket: &OwnedFd, mark: u32) -> nix::Result<()> {
     if mark == 0 { Ok(()) } else { setsockopt(socket, sockopt::Mark, &mark) }
 }
 
-fn bind_tcp(
-    address: SocketAddr,
-    backlog: u32,
-    mark: u32,
-    cpu: CpuId,
-) -> nix::Result<(OwnedFd, SocketAddr)> {
+fn bind_tcp(address: SocketAddr, mark: u32, cpu: CpuId) -> nix::Result<(OwnedFd, SocketAddr)> {
     let socket = new_socket(address, SockType::Stream)?;
     set_mark(&socket, mark)?;
     setsockopt(&socket, sockopt::ReusePort, &true)?;
@@ -166,7 +188,6 @@ fn bind_tcp(
     setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
     setsockopt(&socket, sockopt::KeepAlive, &true)?;
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
-    listen(&socket, Backlog::new(backlog.min(i32::MAX as u32) as i32)?)?;
     with_port(socket, address)
 }
 
@@ -192,7 +213,7 @@ fn with_port(socket: OwnedFd, address: SocketAddr) -> nix::Result<(OwnedFd, Sock
     Ok((socket, SocketAddr::new(address.ip(), port)))
 }
 
-fn bind_unix(path: &Path, mask: u32, backlog: u32) -> Result<OwnedFd, Failure> {
+fn bind_unix(path: &Path, mask: u32) -> Result<OwnedFd, Failure> {
     let fail = |error: &dyn std::fmt::Display| {
         Failure::os(format_args!("can't listen on {}", path.display()), error)
     };
@@ -204,9 +225,6 @@ fn bind_unix(path: &Path, mask: u32, backlog: u32) -> Result<OwnedFd, Failure> {
     bind(socket.as_raw_fd(), &address).map_err(|error| fail(&error))?;
     let permissions = std::fs::Permissions::from_mode(mask);
     std::fs::set_permissions(path, permissions).map_err(|error| fail(&error))?;
-    let backlog =
-        Backlog::new(backlog.min(i32::MAX as u32) as i32).map_err(|error| fail(&error))?;
-    listen(&socket, backlog).map_err(|error| fail(&error))?;
     Ok(socket)
 }
 

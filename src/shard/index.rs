@@ -91,6 +91,21 @@ impl Index {
         Ok(Self { buckets, groups, spare, base, len: 0, growing: false, grows, generation: 0 })
     }
 
+    /// Makes an empty index large enough for so many items, so that it need not grow with each.
+    ///
+    /// # Errors
+    /// When the range or the memory is at its end.
+    pub(super) fn prepare(&mut self, items: usize) -> io::Result<()> {
+        assert!(self.len == 0 && !self.growing, "nothing is in the index yet");
+        let buckets = (items * 10).div_ceil(LOAD_MAX_TENTHS).next_power_of_two();
+        if self.grows && buckets > self.base {
+            self.buckets.grow(buckets)?;
+            self.groups.grow(buckets / GROUP_BUCKETS)?;
+            self.base = buckets;
+        }
+        Ok(())
+    }
+
     /// Items in the index.
     pub(super) const fn len(&self) -> usize {
         self.len

@@ -387,6 +387,8 @@ impl Shard {
         let hash = self.hash_of(loc);
         let slot = self.slot_of(hash, loc);
         let piece = Piece::first(&self.slabs.arena, loc);
+        // The copy must not count before it is whole, and never beside the original.
+        self.slabs.arena.header_mut(loc).withdraw();
         self.slabs.arena.copy((loc, 0), (new, 0), piece.at + piece.bytes);
         self.index.replace(slot, new);
         let class = self.slabs.class_of(loc);
@@ -399,6 +401,7 @@ impl Shard {
             header.prev = new;
             next = header.next;
         }
+        self.slabs.arena.header_mut(new).publish();
     }
 
     fn move_continuation(&mut self, item: Loc, loc: Loc, new: Loc) {

@@ -2,17 +2,24 @@
 //!
 //! A region reserves its whole address range at start, which costs no memory, and commits a
 //! growing prefix of it. Everything that lies in a region is addressed by its distance from the
-//! start, never by a pointer, so that a region can one day be a mapped file.
+//! start, never by a pointer, so that it means the same wherever the region is mapped.
 //!
 //! All raw memory access of the shard is in this file. Each access checks that it lies in the
 //! committed prefix, and every type read from a region accepts any bytes ([`Plain`]), so the
 //! functions here are safe to call with any arguments; a wrong one panics.
+//!
+//! A region may be a part of a file. It is mapped whole then, and before a range of it is used the
+//! file system must have [provided](Region::provide) memory, because a page for which it has none
+//! ends the process at first touch.
 
 #![allow(unsafe_code)]
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::sync::atomic::{Ordering::SeqCst, compiler_fence};
 
 /// Size of the large pages that the processor and the kernel offer.
 pub(in crate::shard) const HUGE_PAGE_BYTES: usize = 2 << 20;
@@ -33,6 +40,38 @@ pub enum PageKind {
 /// # Safety
 /// Every bit pattern must be valid and there must be no padding.
 pub(in crate::shard) unsafe trait Plain: Copy {}
+
+// SAFETY: an integer.
+unsafe impl Plain for u64 {}
+
+/// The part of a file that a region is.
+#[derive(Clone, Debug)]
+pub struct FilePart {
+    /// The file, open for reading and writing.
+    pub file: Arc<File>,
+    /// Where the part starts and how long it is: multiples of 2 MB.
+    pub offset: u64,
+    /// Its length.
+    pub bytes: usize,
+    /// What the file system's memory consists of: `Reserved` for hugetlbfs.
+    pub kind: PageKind,
+}
+
+impl FilePart {
+    /// Has the file system set memory aside for a range, or with `PUNCH` take it back.
+    fn allocate(&self, mode: i32, offset: usize, bytes: usize) -> io::Result<()> {
+        let from = (self.offset + offset as u64).cast_signed();
+        // SAFETY: a system call on a descriptor of ours that touches no memory of this process;
+        // `PUNCH` zeroes file contents that the region says nobody refers to.
+        let result = unsafe {
+            libc::fallocate(self.file.as_raw_fd(), mode, from, (bytes as u64).cast_signed())
+        };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+/// Mode of `fallocate(2)` that gives memory back.
+const PUNCH: i32 = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
 
 /// The reserved range itself; unmapped when the last holder goes.
 #[derive(Debug)]
@@ -77,6 +116,8 @@ pub(in crate::shard) struct Region {
     /// What is tried next; falls, never rises.
     kind: PageKind,
     mapping: Arc<Mapping>,
+    /// Where the contents lie, if it is not memory of the process alone.
+    part: Option<FilePart>,
 }
 
 // SAFETY: the region owns its mapping's contents; exclusive access goes through `&mut self`.
@@ -91,7 +132,32 @@ impl Region {
         // SAFETY: `skip` is below HUGE_PAGE_BYTES, which the mapping has to spare.
         let base = unsafe { mapping.start.add(skip) };
         let kind = if kind == PageKind::Reserved { kind } else { transparent_or_plain(kind) };
-        Ok(Self { base, committed: 0, reserved, kind, mapping: Arc::new(mapping) })
+        let mapping = Arc::new(mapping);
+        Ok(Self { base, committed: 0, reserved, kind, mapping, part: None })
+    }
+
+    /// Maps a part of a file, all of which counts as committed.
+    pub(in crate::shard) fn of_file(part: FilePart) -> io::Result<Self> {
+        assert!(part.bytes.is_multiple_of(HUGE_PAGE_BYTES), "parts are whole huge pages");
+        let mut region = Self::reserve(part.bytes, PageKind::Plain)?;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+        let (at, file) = (region.address(0).cast(), part.file.as_raw_fd());
+        let from = part.offset.cast_signed();
+        // SAFETY: the range is ours, uncommitted and so unreferenced; MAP_FIXED replaces it.
+        let got = unsafe { libc::mmap(at, part.bytes, access, flags, file, from) };
+        if got != at {
+            return Err(io::Error::last_os_error());
+        }
+        region.kind = part.kind;
+        region.committed = region.reserved;
+        region.part = Some(part);
+        Ok(region)
+    }
+
+    /// Whether the contents lie in a file.
+    pub(in crate::shard) const fn is_file(&self) -> bool {
+        self.part.is_some()
     }
 
     /// Bytes that may be accessed.
@@ -175,7 +241,7 @@ impl Region {
         Ok(())
     }
 
-    /// Commits the first `bytes` as small pages, for a part that is never touched.
+    /// Commits the first `bytes` as small pages, for a part that is hardly touched.
     ///
     /// # Errors
     /// What the kernel said.
@@ -186,17 +252,36 @@ impl Region {
         result
     }
 
-    /// Gives the memory of a range back; it reads as zero afterwards. False if the kernel
-    /// would not, as it won't for a part of a reserved huge page.
+    /// Gives the memory of a range back; it reads as zero afterwards, and in a file must be
+    /// [provided](Self::provide) again before it is used. False if the kernel would not, as it
+    /// won't for a part of a reserved huge page.
     pub(in crate::shard) fn release(&mut self, offset: usize, bytes: usize) -> bool {
         self.check(offset, bytes);
-        self.advise(offset, bytes, libc::MADV_DONTNEED)
+        match &self.part {
+            // hugetlbfs would only write zeroes.
+            Some(part) if part.kind == PageKind::Reserved => false,
+            Some(part) => part.allocate(PUNCH, offset, bytes).is_ok(),
+            None => self.advise(offset, bytes, libc::MADV_DONTNEED),
+        }
     }
 
-    /// Makes the kernel provide the memory of a range now rather than at first touch.
+    /// Makes sure that the file system has memory for a range. Memory of the process alone is
+    /// there when it is committed.
+    ///
+    /// # Errors
+    /// What the file system said when it has none.
+    pub(in crate::shard) fn provide(&mut self, offset: usize, bytes: usize) -> io::Result<()> {
+        self.check(offset, bytes);
+        self.part.as_ref().map_or(Ok(()), |part| part.allocate(0, offset, bytes))
+    }
+
+    /// Makes the kernel provide the memory of a range now rather than at first touch. That of a
+    /// file is there, and to touch it would mean that it must be written to the disk.
     pub(in crate::shard) fn populate(&mut self, offset: usize, bytes: usize) {
         self.check(offset, bytes);
-        self.advise(offset, bytes, libc::MADV_POPULATE_WRITE);
+        if !self.is_file() {
+            self.advise(offset, bytes, libc::MADV_POPULATE_WRITE);
+        }
     }
 
     fn advise(&self, offset: usize, bytes: usize, advice: i32) -> bool {
@@ -231,6 +316,15 @@ impl Region {
         assert!(offset.is_multiple_of(align_of::<T>()));
         // SAFETY: as in `get`, and `&mut self` makes it the only reference.
         unsafe { &mut *self.base.as_ptr().add(offset).cast::<T>() }
+    }
+
+    /// Stores a word in one step, after all that was written before and before all that follows.
+    pub(in crate::shard) fn store_ordered(&mut self, offset: usize, word: u64) {
+        let at: *mut u64 = self.get_mut(offset);
+        compiler_fence(SeqCst);
+        // SAFETY: from a reference just made; volatile, so that it stays one store in its place.
+        unsafe { at.write_volatile(word) };
+        compiler_fence(SeqCst);
     }
 
     /// `bytes` bytes from `offset` on.

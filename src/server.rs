@@ -207,6 +207,7 @@ fn shard_config(config: &Config, index: usize, hash_seed: u64) -> ShardConfig {
         memory_bytes: config.shard_bytes(),
         chunk_bytes_min: config.chunk_bytes_min,
         growth_factor: config.growth_factor,
+        slab_sizes: config.slab_sizes.clone(),
         item_bytes_max: config.item_bytes_max,
         slab_chunk_bytes_max: config.slab_chunk_bytes_max,
         evict: config.evict,
@@ -225,5 +226,6 @@ fn shard_config(config: &Config, index: usize, hash_seed: u64) -> ShardConfig {
         },
         reassign: config.slab_reassign,
         automove: config.slab_automove,
+        automove_ratio: config.slab_automove_ratio,
     }
 }

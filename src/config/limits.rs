@@ -36,6 +36,10 @@ pub const CHUNK_BYTES_MIN_MOST: usize = SLAB_PAGE_BYTES / 2;
 pub const SLAB_CHUNK_BYTES_MAX_DEFAULT: usize = SLAB_PAGE_BYTES / 2;
 /// Smallest `-o slab_chunk_max`.
 pub const SLAB_CHUNK_BYTES_MAX_LEAST: usize = KIB;
+/// Smallest size that `-o slab_sizes` may name: a header and a short key.
+pub const SLAB_SIZE_LEAST: usize = 48;
+/// Most sizes that it may name; one more class has the largest chunks.
+pub const SLAB_SIZES_MOST: usize = 62;
 
 /// `-f` when it is not given.
 pub const GROWTH_FACTOR_DEFAULT: f64 = 1.25;

@@ -55,6 +55,8 @@ pub struct Config {
     pub chunk_bytes_min: usize,
     /// `-f`: each class is this much larger than the one before, above 1.
     pub growth_factor: f64,
+    /// `-o slab_sizes`: sizes of all chunks but the largest; empty: by `-n` and `-f`.
+    pub slab_sizes: Vec<usize>,
     /// `-o slab_chunk_max`: bytes of the largest chunk of one piece; divides a slab page.
     pub slab_chunk_bytes_max: usize,
     /// False under `-M`: a full cache answers with an error instead of evicting.

@@ -21,6 +21,7 @@ pub(super) struct Extended {
     pub(super) maxconns_fast: bool,
     pub(super) slab_chunk_kb_max: Option<u32>,
     pub(super) chunked_items: bool,
+    pub(super) slab_sizes: Vec<usize>,
     pub(super) slab_reassign: bool,
     pub(super) slab_automove: u8,
     pub(super) slab_automove_ratio: f64,
@@ -33,6 +34,7 @@ pub(super) struct Extended {
     pub(super) watcher_logbuf_kb: u32,
     pub(super) worker_logbuf_kb: u32,
     pub(super) tls: TlsSettings,
+    pub(super) socket_mark: u32,
     pub(super) notes: Vec<Note>,
 }
 
@@ -45,6 +47,7 @@ impl Default for Extended {
             maxconns_fast: true,
             slab_chunk_kb_max: None,
             chunked_items: true,
+            slab_sizes: Vec::new(),
             slab_reassign: true,
             slab_automove: 1,
             slab_automove_ratio: 0.8,
@@ -68,6 +71,7 @@ impl Default for Extended {
             watcher_logbuf_kb: limits::WATCHER_LOGBUF_KB_DEFAULT,
             worker_logbuf_kb: limits::WORKER_LOGBUF_KB_DEFAULT,
             tls: TlsSettings::default(),
+            socket_mark: 0,
             notes: Vec::new(),
         }
     }
@@ -91,6 +95,8 @@ enum Value {
     NumberOr(u32, u32, u32, fn(&mut Extended, u32)),
     /// A fraction above the first bound and up to the second.
     Ratio(f64, f64, fn(&mut Extended, f64)),
+    /// Sizes joined by hyphens, each larger than the one before.
+    Sizes(fn(&mut Extended, Vec<usize>)),
     /// One of these words.
     Word(&'static [&'static str]),
     /// A text that is not empty.
@@ -105,8 +111,6 @@ enum Fate {
     Works,
     /// It is accepted, and `-v` says why it means nothing here.
     Idle(&'static str),
-    /// It is refused until the named feature is there.
-    NotYet(&'static str),
     /// It is refused because the named part of memcached is no part of this server.
     Never(&'static str),
 }
@@ -115,8 +119,8 @@ const fn row(name: &'static str, value: Value, fate: Fate, about: &'static str) 
     Suboption { name, value, fate, about }
 }
 
-use Fate::{Idle, Never, NotYet, Works};
-use Value::{Any, Number, NumberOr, Ratio, Switch, Text, Word};
+use Fate::{Idle, Never, Works};
+use Value::{Any, Number, NumberOr, Ratio, Sizes, Switch, Text, Word};
 
 const EXTSTORE: Fate = Never("extstore, the flash tier");
 const PROXY: Fate = Never("the Lua proxy");
@@ -136,7 +140,8 @@ const TABLE: &[Suboption] = &[
         Idle("all buffers are of a fixed number, printed at start"), "cap of buffers, in MB"),
     row("resp_obj_mem_limit", Number(0, 1 << 20, |_, _| {}),
         Idle("memcached itself no longer heeds it"), "dead"),
-    row("sock_cookie_id", Any, NotYet("marking sockets"), "mark of the listening sockets"),
+    row("sock_cookie_id", Number(0, u32::MAX, |e, n| e.socket_mark = n), Works,
+        "mark of the sockets (SO_MARK; needs CAP_NET_ADMIN), 0 none (0)"),
     // Index and hash.
     row("hashpower",
         Number(limits::HASH_POWER_LEAST as u32, limits::HASH_POWER_MOST as u32,
@@ -165,7 +170,8 @@ const TABLE: &[Suboption] = &[
         Works, "largest chunk of one piece, in KB (512)"),
     row("no_chunked_items", Switch(|e| e.chunked_items = false), Works,
         "chunks as large as the largest item, up to a page"),
-    row("slab_sizes", Any, NotYet("explicit class sizes"), "sizes of the classes, a-b-c"),
+    row("slab_sizes", Sizes(|e, sizes| e.slab_sizes = sizes), Works,
+        "sizes of the classes in place of -n and -f, a-b-c"),
     row("track_sizes", Switch(|e| e.track_sizes = true), Works, "keep count for stats sizes"),
     row("tail_repair_time", Number(0, u32::MAX, |e, n| e.tail_repair_time_s = n),
         Idle("no item can get stuck at the end of a list"), "seconds to a forced repair"),
@@ -302,9 +308,6 @@ fn apply(item: &str, extended: &mut Extended) -> Result<(), Failure> {
     match row.fate {
         Works => {}
         Idle(why) => extended.notes.push(Note::Verbose(format!("-o {name} has no effect: {why}"))),
-        NotYet(what) => {
-            return Err(Failure::usage(format!("-o {name}: {what} is not available yet")));
-        }
         Never(what) => {
             return Err(Failure::usage(format!("-o {name}: {what} is no part of ringcached")));
         }
@@ -322,6 +325,7 @@ fn set(kind: &Value, given: Option<&str>, extended: &mut Extended) -> Result<(),
             set(extended, values::number(text, *least, *most)?);
         }
         (Ratio(above, most, set), Some(text)) => set(extended, values::ratio(text, *above, *most)?),
+        (Sizes(set), text) => set(extended, values::sizes(text.unwrap_or_default())?),
         (Word(words), Some(text)) if words.contains(&text) => {}
         (Word(words), _) => return Err(format!("allowed is {}", words.join(", "))),
         (Number(least, most, _), None) => {
@@ -345,12 +349,12 @@ pub(super) fn help() -> String {
             Switch(_) => row.name.to_owned(),
             NumberOr(..) => format!("{}[=N]", row.name),
             Text(_) => format!("{}=TEXT", row.name),
+            Sizes(_) => format!("{}=A-B-...", row.name),
             _ => format!("{}=N", row.name),
         };
         let _ = writeln!(text, "  {spelling:<24} {}", row.about);
     }
     list(&mut text, "Accepted without effect", |fate| matches!(fate, Idle(_)));
-    list(&mut text, "Not available yet", |fate| matches!(fate, NotYet(_)));
     text
 }
 
@@ -392,6 +396,8 @@ mod tests {
         let e = read_one("slab_automove=0, slab_automove,temporary_ttl=61,,").unwrap();
         assert_eq!((e.slab_automove, e.lru.temporary_ttl), (1, Some(61)));
         assert!(e.notes.is_empty());
+        let e = read_one("slab_sizes=100-200-1000,sock_cookie_id=7").unwrap();
+        assert_eq!((e.slab_sizes, e.socket_mark), (vec![100, 200, 1000], 7));
     }
 
     #[test]
@@ -423,6 +429,9 @@ mod tests {
             ("ssl_keyformat=3", "from 1 to 2"),
             ("ssl_verify_mode=4", "from 0 to 3"),
             ("ssl_min_version=4", "from 0 to 3"),
+            ("slab_sizes=200-100", "rising whole numbers"),
+            ("slab_sizes=8-100", "from 48 to 1048576"),
+            ("slab_sizes", "rising whole numbers"),
             ("ext_path=/x:1G", "no part of ringcached"),
             ("slab_automove_ratio=0", "above 0 and up to 1"),
         ] {

@@ -56,8 +56,6 @@ counters! {
     idle_kicks,
     /// `flush_all` commands.
     flushes,
-    /// Keys of `gat` and its kin: gets that the shard counts as touches.
-    gets_and_touches,
     /// `me` commands, which memcached counts as `cmd_meta`.
     metas,
     /// Authentications, failed ones included.

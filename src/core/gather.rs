@@ -201,9 +201,6 @@ impl State {
     ) -> Option<&'a [u8]> {
         while let Some(key) = get.keys.next() {
             let work = Work::Get { with_cas: get.with_cas, touch: get.touch };
-            if get.touch.is_some() {
-                self.counters().gets_and_touches.add(1);
-            }
             let ran = self.push(id, key, work, group);
             if ran && !get.keys.unread().is_empty() && self.is_paused(id) {
                 if let Some(client) = self.clients.get_mut(id) {

@@ -17,7 +17,7 @@ use crate::mesh::{Job, Lent};
 use crate::os;
 use crate::protocol::{Clock, Gate, Limits};
 use crate::ring::{BlockPool, Token};
-use crate::shard::Shard;
+use crate::shard::{Evicted, Shard};
 
 /// One core without its ring.
 pub(super) struct State {
@@ -48,6 +48,8 @@ pub(super) struct State {
     pub(super) log_to_send: Vec<u8>,
     /// Memory to open and seal records of TLS in.
     pub(super) tls_scratch: Vec<u8>,
+    /// Memory for what shards have evicted, while somebody watches that.
+    pub(super) evicted: Evicted,
     /// Memory for the reply to a datagram.
     pub(super) datagram_reply: Vec<u8>,
 }
@@ -85,6 +87,7 @@ impl State {
             log: Log::new(config.worker_logbuf_bytes),
             log_to_send: Vec::new(),
             tls_scratch: Vec::new(),
+            evicted: Evicted::default(),
             datagram_reply: Vec::new(),
             shared,
         }

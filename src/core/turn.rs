@@ -11,6 +11,7 @@ use super::secure::Unsealed;
 use super::shared::{Letter, Note, Shared};
 use super::state::State;
 use crate::config::{Binding, Manner};
+use crate::protocol::admin::WatchStreams;
 use crate::ring::{Completion, Op, Ring, Setup, Token, Wait};
 
 /// The sockets that a core serves, beside the connections that it accepts.
@@ -152,6 +153,9 @@ impl Core {
         }
         if state.clock.now >= state.idle_look_at {
             state.end_idle();
+        }
+        if state.shared.admin.watch.wants(WatchStreams::EVICTIONS) {
+            state.log_evictions();
         }
         if !state.log.is_empty() {
             state.publish_log();

@@ -120,4 +120,3 @@
 //! | `no_drop_privileges`, `relaxed_privileges` | no system call filter is installed |
 //!
 //! Options of extstore (`ext_*`) and of the Lua proxy (`proxy_*`) are refused by name. The end of
-//! `--help` lists flags and options that are known but not available yet.

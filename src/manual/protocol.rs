@@ -72,6 +72,9 @@
 //!
 //! Each has a test; those that a request can show stand in `tests/differential/known.rs`.
 //!
+//! Where memcached itself has changed since Debian's 1.6.18, `known.rs` lists what it answered
+//! before and what it answers now.
+//!
 //! Times:
 //!
 //! - Unix times between 2038 and 2106 are understood in every command. memcached takes those of
@@ -85,7 +88,7 @@
 //!   memcached forgets it and prints the raw bytes, which may break a line. For the same reason a
 //!   key with blanks or control bytes is printed in base64 to whoever asked in base64.
 //! - A key that is too long spoils only its own request. In a `get`, memcached throws away all
-//!   replies that have not been sent.
+//!   replies that have not been sent, and ends its error with an empty line.
 //!
 //! Words:
 //!
@@ -94,12 +97,29 @@
 //! - `delete` without a key, or with more words than any client sends, is an `ERROR`: the
 //!   conformance test of libmemcached wants it.
 //! - An opaque (`O`) that is too long is noticed before the command is run, not after.
+//! - Commands behind a dump are answered when the dump has ended; memcached drops them.
+//! - `slabs reassign` knows other classes: chunk sizes begin lower, because headers are smaller.
+//! - `stats cachedump` looks at every list of the class; memcached at COLD only.
 //!
 //! The binary protocol:
 //!
 //! - When memory for a counter is missing, the text of the error is always that of an increment.
-//! - TOUCH or GAT with bytes behind their key: the bytes are swallowed, where memcached takes them
-//!   for the next request.
+//! - TOUCH, GAT, STAT or an unknown opcode with bytes behind what it takes: the bytes are
+//!   swallowed, where memcached takes them for the next request.
+//! - A DELETE whose CAS id differs counts among `delete_misses`, and a store that is too large
+//!   among `store_too_large`, as in the text protocol.
+//!
+//! Statistics and logs:
+//!
+//! - A store whose data was not of the length it said is no `cmd_set`.
+//! - Sizes, classes and `mem_requested` are those of our items, which are smaller by some 33 bytes.
+//! - Watchers of `fetchers` see the reads of clients. memcached shows the lookups inside of stores,
+//!   too. Watchers of `deletions` see binary deletes as well; memcached shows those of text only.
+//! - A store that failed has `clsid=0`: it never had a chunk. `ttl=` of an item that is born dead
+//!   is 0, not 2^32 less a few seconds.
+//! - `rawcmds` and the streams of the proxy exist and stay silent, as in memcached without one.
+//! - Items expire, and flushed ones go, when they are met; memcached takes those of the last second
+//!   out of `curr_items` at once.
 //!
 //! UDP:
 //!
@@ -110,6 +130,8 @@
 //!
 //! Authentication:
 //!
+//! - Every attempt is answered. memcached loses the reply to a text attempt when more is pipelined
+//!   behind it.
 //! - `-S` needs a file (`MEMCACHED_SASL_PWDB`) and offers PLAIN only: Cyrus SASL's other sources of
 //!   users and its mechanisms are not there.
 //! - `-Y` takes any number of users with lines of any length, where memcached takes eight of 256

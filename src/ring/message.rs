@@ -4,7 +4,9 @@
 //! back with the completion. Text gathers in [`Block`]s from the core's [`BlockPool`]. A value that
 //! is too large to copy joins as [`Segment::Pinned`]: bytes that stay where they are, unchanged,
 //! until the message has been sent; whoever appends them holds the pin. A message with one segment
-//! goes out by `send(2)`, with several by `sendmsg(2)`, up to [`SEGMENTS_PER_SEND`] at a time.
+//! goes out by `send(2)`, with several by `sendmsg(2)`, up to [`SEGMENTS_PER_SEND`] and
+//! [`BYTES_PER_SEND`] at a time: the kernel copies them while the core waits, and all its other
+//! connections with it.
 
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
@@ -13,6 +15,8 @@ use crate::config::limits::BLOCK_BYTES;
 
 /// Segments that one `sendmsg` carries; the rest follows with the next.
 const SEGMENTS_PER_SEND: usize = 16;
+/// Bytes that one send carries: some 50 us of copying.
+const BYTES_PER_SEND: usize = 256 << 10;
 
 /// A fixed piece of memory for reply text or for a request that came in parts.
 pub struct Block {
@@ -242,15 +246,17 @@ impl Message {
     pub(super) fn entry(&mut self, fd: Fd) -> squeue::Entry {
         let mut skip = self.sent;
         let mut count = 0;
+        let mut room = BYTES_PER_SEND;
         for segment in &self.segments {
             if skip >= segment.len() {
                 skip -= segment.len();
                 continue;
             }
-            if count == SEGMENTS_PER_SEND {
+            if count == SEGMENTS_PER_SEND || room == 0 {
                 break;
             }
-            self.vectors[count] = vector(segment, skip);
+            self.vectors[count] = vector(segment, skip, room);
+            room -= self.vectors[count].iov_len;
             skip = 0;
             count += 1;
         }
@@ -269,7 +275,31 @@ impl Message {
     }
 }
 
-fn vector(segment: &Segment, skip: usize) -> libc::iovec {
+/// A segment behind its first `skip` bytes, up to `bytes_max` of it.
+fn vector(segment: &Segment, skip: usize, bytes_max: usize) -> libc::iovec {
     let start = segment.start().wrapping_add(skip);
-    libc::iovec { iov_base: start.cast_mut().cast(), iov_len: segment.len() - skip }
+    let bytes = (segment.len() - skip).min(bytes_max);
+    libc::iovec { iov_base: start.cast_mut().cast(), iov_len: bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_send_carries_a_bounded_part_of_a_large_message() {
+        let large = vec![0; 2 * BYTES_PER_SEND];
+        let mut message = Message::default();
+        message.append(b"head", &mut BlockPool::default());
+        message.append_in_place(&large);
+        let mut sent = Vec::new();
+        while message.left() > 0 {
+            let _entry = message.entry(Fd(0));
+            let count = if message.sent == 0 { 2 } else { 1 };
+            let bytes = message.vectors[..count].iter().map(|vector| vector.iov_len).sum();
+            message.advance(bytes);
+            sent.push(bytes);
+        }
+        assert_eq!(sent, [BYTES_PER_SEND, BYTES_PER_SEND, 4]);
+    }
 }

@@ -50,10 +50,11 @@ impl Bound {
             let (addresses, udp_addresses) = (Vec::new(), Vec::new());
             return Ok(Self { listeners, datagrams, addresses, udp_addresses });
         }
-        let (listeners, addresses) =
-            bind_all(&config.listen, &config.cpus, SockType::Stream, bind_tcp)?;
+        let tcp = |address, cpu| bind_tcp(address, config.socket_mark, cpu);
+        let udp = |address, cpu| bind_udp(address, config.socket_mark, cpu);
+        let (listeners, addresses) = bind_all(&config.listen, &config.cpus, SockType::Stream, tcp)?;
         let (datagrams, udp_addresses) =
-            bind_all(&config.udp_listen, &config.cpus, SockType::Datagram, bind_udp)?;
+            bind_all(&config.udp_listen, &config.cpus, SockType::Datagram, udp)?;
         Ok(Self { listeners, datagrams, addresses, udp_addresses })
     }
 
@@ -159,6 +160,7 @@ fn explain(error: Errno) -> String {
     let hint = match error {
         Errno::EADDRINUSE => ": another process has the port; stop it or choose another with -p",
         Errno::EACCES => ": ports below 1024 need root or CAP_NET_BIND_SERVICE",
+        Errno::EPERM => ": -o sock_cookie_id needs root or CAP_NET_ADMIN",
         Errno::EADDRNOTAVAIL => ": no interface of this host has that address; see `ip address`",
         _ => "",
     };
@@ -179,8 +181,14 @@ fn new_socket(address: SocketAddr, kind: SockType) -> nix::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn bind_tcp(address: SocketAddr, cpu: CpuId) -> nix::Result<(OwnedFd, SocketAddr)> {
+/// A mark for the host's firewall and routing, which accepted sockets inherit; 0 is none.
+fn set_mark(socket: &OwnedFd, mark: u32) -> nix::Result<()> {
+    if mark == 0 { Ok(()) } else { setsockopt(socket, sockopt::Mark, &mark) }
+}
+
+fn bind_tcp(address: SocketAddr, mark: u32, cpu: CpuId) -> nix::Result<(OwnedFd, SocketAddr)> {
     let socket = new_socket(address, SockType::Stream)?;
+    set_mark(&socket, mark)?;
     setsockopt(&socket, sockopt::ReusePort, &true)?;
     // An older kernel spreads by the hash alone.
     let _ = sockets::prefer_for_cpu(&socket, cpu);
@@ -191,8 +199,9 @@ fn bind_tcp(address: SocketAddr, cpu: CpuId) -> nix::Result<(OwnedFd, SocketAddr
     with_port(socket, address)
 }
 
-fn bind_udp(address: SocketAddr, cpu: CpuId) -> nix::Result<(OwnedFd, SocketAddr)> {
+fn bind_udp(address: SocketAddr, mark: u32, cpu: CpuId) -> nix::Result<(OwnedFd, SocketAddr)> {
     let socket = new_socket(address, SockType::Datagram)?;
+    set_mark(&socket, mark)?;
     setsockopt(&socket, sockopt::ReusePort, &true)?;
     let _ = sockets::prefer_for_cpu(&socket, cpu);
     // Room for a large reply's datagrams; the kernel cuts it to net.core.wmem_max.

@@ -173,6 +173,7 @@ fn geometry(config: &Config) -> Geometry {
     let classes = ClassTable::new(config.chunk_bytes_min, config.growth_factor, chunk_bytes_max);
     let sizes: Vec<u8> =
         classes.ids().flat_map(|id| classes.chunk_bytes(id).to_le_bytes()).collect();
+    let asked: Vec<u8> = config.slab_sizes.iter().flat_map(|size| size.to_le_bytes()).collect();
     let settings = vec![
         ("-t", config.threads as u64),
         ("-m", config.memory_bytes as u64),
@@ -180,6 +181,7 @@ fn geometry(config: &Config) -> Geometry {
         ("-n", config.chunk_bytes_min as u64),
         ("-f", config.growth_factor.to_bits() >> 16),
         ("-o slab_chunk_max", chunk_bytes_max as u64),
+        ("-o slab_sizes", hash_key(0, &asked) >> 16),
         ("-C", u64::from(!config.cas)),
         ("set of chunk sizes", hash_key(0, &sizes) >> 16),
     ];

@@ -14,7 +14,7 @@
 //!   `mover`: how pages change classes;
 //! - `expiry`: flushing, and the crawler that finds expired items;
 //! - `pin`, `upload`: large values that are sent from, or received into, the arena;
-//! - `stats`, `dump`: what administrators see;
+//! - `stats`, `dump`, `evicted`: what administrators see;
 //! - `file`, `restore`: the cache in a file, and how it is found again.
 //!
 //! # How to use it from a loop
@@ -35,6 +35,7 @@ mod chain;
 mod check;
 mod dump;
 mod evict;
+mod evicted;
 mod expiry;
 mod file;
 mod index;
@@ -59,6 +60,7 @@ use std::io;
 use std::task::Waker;
 
 pub use dump::{DumpCursor, DumpItem};
+pub use evicted::{Evicted, EvictedRecord};
 pub use expiry::Crawled;
 pub use file::{Found, Geometry, MemoryFile};
 pub use lookup::Hit;
@@ -109,6 +111,8 @@ pub struct Shard {
     mover: Mover,
     crawler: Crawler,
     pins: Pins,
+    /// While somebody watches.
+    evicted: Option<Box<Evicted>>,
 }
 
 /// Address space for a later increase of the memory limit.
@@ -164,6 +168,7 @@ impl Shard {
             mover: Mover::default(),
             crawler: Crawler::default(),
             pins: Pins::default(),
+            evicted: None,
             config,
         };
         shard.divide_memory(0);
@@ -259,8 +264,9 @@ impl Shard {
     }
 
     /// Changes whether pages move between classes by age.
-    pub fn set_automove(&mut self, automove: u8) {
+    pub fn set_automove(&mut self, automove: u8, ratio: f64) {
         self.config.automove = automove;
+        self.config.automove_ratio = ratio;
     }
 
     /// Gives the slabs what the index leaves, if it is to have `index_bytes` more.
@@ -336,7 +342,11 @@ impl Shard {
 /// The sizes of chunks that a configuration asks for.
 fn class_table(config: &ShardConfig) -> ClassTable {
     let chunk_bytes_max = config.slab_chunk_bytes_max.min(PAGE_BYTES);
-    ClassTable::new(config.chunk_bytes_min, config.growth_factor, chunk_bytes_max)
+    if config.slab_sizes.is_empty() {
+        ClassTable::new(config.chunk_bytes_min, config.growth_factor, chunk_bytes_max)
+    } else {
+        ClassTable::of(&config.slab_sizes, chunk_bytes_max)
+    }
 }
 
 /// The kind of memory page that a configuration asks for.

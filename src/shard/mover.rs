@@ -141,9 +141,15 @@ impl Shard {
             return;
         }
         let Some((giver, age)) = self.oldest_class(bit(class)) else { return };
-        if clearly_older(age, self.age(class)) {
+        if clearly_older(age, self.age(class), self.automove_ratio()) {
             self.start_at(giver);
         }
+    }
+
+    /// What part of the giver's age the taker's must stay below.
+    fn automove_ratio(&self) -> f64 {
+        const EAGER: u8 = 2;
+        if self.config.automove == EAGER { 1.0 } else { self.config.automove_ratio }
     }
 
     /// Frees a page at once for a class that has nothing of its own to evict. False if no page
@@ -423,11 +429,27 @@ const fn bit(class: ClassId) -> u64 {
     1 << class.0
 }
 
-/// Whether a page is better used by the class with the younger items. A fifth of difference keeps
-/// two classes of equal age from exchanging pages for ever.
-fn clearly_older(giver: Age, taker: Age) -> bool {
+/// Whether a page is better used by the class with the younger items. A ratio below 1 keeps two
+/// classes of equal age from exchanging pages for ever.
+fn clearly_older(giver: Age, taker: Age, ratio: f64) -> bool {
     if giver.idle_s <= AGE_FINE_S && taker.idle_s <= AGE_FINE_S {
-        return giver.stores / 5 * 4 > taker.stores;
+        return giver.stores as f64 * ratio > taker.stores as f64;
     }
-    u64::from(giver.idle_s) * 4 > u64::from(taker.idle_s) * 5
+    f64::from(giver.idle_s) * ratio > f64::from(taker.idle_s)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_moves_only_when_the_ages_differ_by_the_ratio() {
+        let age = |idle_s, stores| Age { idle_s, stores };
+        assert!(clearly_older(age(100, 0), age(79, 0), 0.8));
+        assert!(!clearly_older(age(100, 0), age(80, 0), 0.8));
+        assert!(clearly_older(age(100, 0), age(99, 0), 1.0));
+        assert!(!clearly_older(age(100, 0), age(20, 0), 0.1));
+        assert!(clearly_older(age(1, 1000), age(1, 799), 0.8), "within seconds, stores tell");
+        assert!(!clearly_older(age(1, 1000), age(1, 800), 0.8));
+    }
 }

@@ -186,7 +186,7 @@ impl Core {
         self.listeners[index].armed = completion.more;
         match completion.accepted() {
             Some(socket) if self.drain.is_some() => {
-                self.take_late(socket, self.listeners[index].manner)
+                self.take_late(socket, self.listeners[index].manner);
             }
             Some(socket) => {
                 self.state.place(socket, self.listeners[index].manner);

@@ -119,4 +119,4 @@
 //! | `drop_privileges` | privileges are always dropped |
 //! | `no_drop_privileges`, `relaxed_privileges` | no system call filter is installed |
 //!
-//! Options of extstore (`ext_*`) and of the Lua proxy (`proxy_*`) are refused by name. The end of
+//! Options of extstore (`ext_*`) and of the Lua proxy (`proxy_*`) are refused by name.

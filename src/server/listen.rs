@@ -64,9 +64,10 @@ impl Bound {
     /// What `listen(2)` answered.
     pub fn listen(&self, backlog: u32) -> Result<(), Failure> {
         let backlog = Backlog::new(backlog.min(i32::MAX as u32) as i32);
-        let all = self.listeners.iter().flatten().map(|(socket, _)| socket);
-        let done = backlog.and_then(|backlog| all.map(|socket| listen(socket, backlog)).collect());
-        done.map_err(|error: Errno| Failure::os("can't listen", explain(error)))
+        let mut all = self.listeners.iter().flatten();
+        let done =
+            backlog.and_then(|backlog| all.try_for_each(|(socket, _)| listen(socket, backlog)));
+        done.map_err(|error| Failure::os("can't listen", explain(error)))
     }
 
     /// The sockets of one core.

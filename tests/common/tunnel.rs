@@ -120,10 +120,10 @@ impl Pump {
     fn run(mut self) -> io::Result<bool> {
         while !(self.server_ended && self.rest.is_empty()) {
             self.wait()?;
-            self.from_client()?;
-            self.to_server()?;
-            self.from_server()?;
-            self.to_client()?;
+            self.read_client()?;
+            self.write_server()?;
+            self.read_server()?;
+            self.write_client()?;
         }
         let _ = self.plain.shutdown(Shutdown::Write);
         Ok(self.was_proper)
@@ -147,7 +147,7 @@ impl Pump {
         Ok(())
     }
 
-    fn from_client(&mut self) -> io::Result<()> {
+    fn read_client(&mut self) -> io::Result<()> {
         if !self.takes_client() {
             return Ok(());
         }
@@ -163,7 +163,7 @@ impl Pump {
         Ok(())
     }
 
-    fn to_server(&mut self) -> io::Result<()> {
+    fn write_server(&mut self) -> io::Result<()> {
         while self.session.wants_write() {
             match unless_it_would_block(self.session.write_tls(&mut self.sealed)) {
                 Ok(Some(_)) => {}
@@ -178,7 +178,7 @@ impl Pump {
         Ok(())
     }
 
-    fn from_server(&mut self) -> io::Result<()> {
+    fn read_server(&mut self) -> io::Result<()> {
         if !self.rest.is_empty() || self.server_ended {
             return Ok(());
         }
@@ -196,7 +196,7 @@ impl Pump {
         Ok(())
     }
 
-    fn to_client(&mut self) -> io::Result<()> {
+    fn write_client(&mut self) -> io::Result<()> {
         if !self.rest.is_empty()
             && let Some(count) = unless_it_would_block(self.plain.write(&self.rest))?
         {

@@ -142,7 +142,7 @@ impl Shared {
         let mut reply = Vec::new();
         for key in keys {
             let Some(item) = items.get(*key) else { continue };
-            let truthful = self.reads.fetch_add(1, Ordering::Relaxed) % TRUTHS != 0;
+            let truthful = !self.reads.fetch_add(1, Ordering::Relaxed).is_multiple_of(TRUTHS);
             let value = match self.manner {
                 Manner::Lying(lie) if !truthful => untrue(lie, key, item, &items),
                 _ => Some(item.value.clone()),

@@ -4,8 +4,15 @@
 //! The bugs were in C and many cannot be written in safe Rust. Their causes can: a length believed,
 //! a state left implicit, an argument not there, a client that stops reading. After each of them
 //! the server must run, answer others, and be in step with the client if it has not closed on it.
+//! What came in by authentication, files and other transports is in `past_bugs/doors.rs`, more of
+//! what single commands did in `past_bugs/wave_2026.rs`. A damaged file of a warm restart
+//! (0d77dc6c3) is a matter of the tests of `-e`.
 
 mod common;
+#[path = "past_bugs/doors.rs"]
+mod doors;
+#[path = "past_bugs/wave_2026.rs"]
+mod wave_2026;
 
 use std::io::Write;
 use std::time::Duration;
@@ -170,7 +177,7 @@ fn cve_2019_11596_administration_without_its_arguments() {
         "mg",
     ] {
         let reply = wire.ask(format!("{command}\r\n"));
-        assert!(reply.contains("ERROR") || reply.contains("CLIENT"), "{command}: {reply}");
+        assert!(reply.to_uppercase().contains("ERROR"), "{command}: {reply}");
         wire.assert_in_step();
     }
     assert_serves(&mut server);

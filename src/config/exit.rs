@@ -13,7 +13,7 @@ pub const NO_USER: u8 = 67;
 pub const UNAVAILABLE: u8 = 69;
 /// A call to the operating system failed.
 pub const OS_ERROR: u8 = 71;
-/// A file cannot be written: the pid file, the port file, the Unix socket.
+/// A file cannot be written: the pid file, the port file, the Unix socket, the memory file.
 pub const CANT_CREATE: u8 = 73;
 
 /// Why the program ends: what stderr shows and the code it exits with.

@@ -36,6 +36,10 @@ pub const CHUNK_BYTES_MIN_MOST: usize = SLAB_PAGE_BYTES / 2;
 pub const SLAB_CHUNK_BYTES_MAX_DEFAULT: usize = SLAB_PAGE_BYTES / 2;
 /// Smallest `-o slab_chunk_max`.
 pub const SLAB_CHUNK_BYTES_MAX_LEAST: usize = KIB;
+/// Smallest size that `-o slab_sizes` may name: a header and a short key.
+pub const SLAB_SIZE_LEAST: usize = 48;
+/// Most sizes that it may name; one more class has the largest chunks.
+pub const SLAB_SIZES_MOST: usize = 62;
 
 /// `-f` when it is not given.
 pub const GROWTH_FACTOR_DEFAULT: f64 = 1.25;
@@ -159,6 +163,21 @@ pub const RECEIVE_BUFFERS: u16 = 16;
 const _: () = assert!(RING_SUBMISSIONS.is_power_of_two() && RING_COMPLETIONS.is_power_of_two());
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two(), "the kernel masks the ring's tail");
 const _: () = assert!(RECEIVE_BUFFERS <= 1 << 15, "the kernel takes at most 2^15 in a group");
+
+// ---- TLS ----
+
+/// Largest `-o ssl_wbuf_size`, in KB.
+pub const TLS_WRITE_BUFFER_KB_MOST: u32 = 1 << 20;
+/// Bytes that a record takes beyond its plain text, with those of a change of keys before it.
+pub const TLS_RECORD_EXTRA_BYTES: usize = 64;
+/// Plain text in one record: as much as makes the record fill a block.
+pub const TLS_RECORD_PLAIN_BYTES: usize = BLOCK_BYTES - TLS_RECORD_EXTRA_BYTES;
+/// Plain text that is sealed for one connection in one turn; the rest waits for the next.
+pub const TLS_SEALED_BYTES_PER_TURN: usize = 8 * TLS_RECORD_PLAIN_BYTES;
+/// Sessions kept by `-o ssl_session_cache` for each way of checking clients.
+pub const TLS_SESSIONS_KEPT: usize = 4096;
+
+const _: () = assert!(TLS_RECORD_PLAIN_BYTES <= 1 << 14, "what TLS allows in a record");
 
 // ---- Logging and background work ----
 

@@ -9,6 +9,8 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::tls::{PeerCheck, TlsSettings};
+
 /// All settings of one server process. See the field groups for the flag that sets each.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -32,6 +34,8 @@ pub struct Config {
     /// The addresses to receive datagrams on: those of `listen` with the port of `-U`, unless `-l`
     /// named a port. Empty when UDP is off.
     pub udp_listen: Vec<ListenAddress>,
+    /// `-Z` and `-o ssl_*`: TLS.
+    pub tls: TlsSettings,
     /// `-o sock_cookie_id`: SO_MARK of the listening sockets, 0 for none.
     pub socket_mark: u32,
 
@@ -51,6 +55,8 @@ pub struct Config {
     pub chunk_bytes_min: usize,
     /// `-f`: each class is this much larger than the one before, above 1.
     pub growth_factor: f64,
+    /// `-o slab_sizes`: sizes of all chunks but the largest; empty: by `-n` and `-f`.
+    pub slab_sizes: Vec<usize>,
     /// `-o slab_chunk_max`: bytes of the largest chunk of one piece; divides a slab page.
     pub slab_chunk_bytes_max: usize,
     /// False under `-M`: a full cache answers with an error instead of evicting.
@@ -76,7 +82,7 @@ pub struct Config {
     /// `-o slab_automove_ratio`: a page moves when the young class's age is below this part of the
     /// old one's.
     pub slab_automove_ratio: f64,
-    /// `-o slab_automove_window`: samples looked back on.
+    /// `-o slab_automove_window`: shown only: ages are compared as they are.
     pub slab_automove_window: u32,
     /// The background crawler that reclaims expired items.
     pub crawler: CrawlerSettings,
@@ -94,9 +100,9 @@ pub struct Config {
     pub maxconns_fast: bool,
     /// `-o idle_timeout`: close connections idle for longer, in seconds; 0 never.
     pub idle_timeout_s: u32,
-    /// `-R`: requests of one connection answered before another one has its turn.
+    /// `-R`; shown only: a turn of the loop ends when what was received in it is answered.
     pub requests_per_event: u32,
-    /// `-o read_buf_mem_limit`: cap of connection buffers, in bytes; 0 none.
+    /// `-o read_buf_mem_limit`, in bytes; shown only: buffers are of a fixed number.
     pub read_buffer_bytes_limit: usize,
     /// `-B`: the protocol spoken.
     pub protocol: Binding,
@@ -157,6 +163,17 @@ pub struct ListenAddress {
     /// True when the server may start without this address: `::1` of the default, one of several
     /// addresses that a name stands for.
     pub optional: bool,
+    /// How its clients talk.
+    pub manner: Manner,
+}
+
+/// How the clients of a listener talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// The protocol: that of `-B`, unless a prefix of `-l` says otherwise.
+    pub protocol: Binding,
+    /// By TLS, and what is asked of the client then; `None`: in the clear.
+    pub tls: Option<PeerCheck>,
 }
 
 /// A logical CPU, numbered as the kernel does.

@@ -9,7 +9,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::limits::{GIB, KIB, MIB};
+use super::limits::{GIB, KIB, MIB, SLAB_PAGE_BYTES, SLAB_SIZE_LEAST, SLAB_SIZES_MOST};
 use super::settings::Binding;
 
 /// A port as typed: `0`, `-1` and a number mean three different things.
@@ -50,6 +50,21 @@ pub(super) fn ratio(text: &str, above: f64, most: f64) -> Result<f64, String> {
         Some(n) if n > above && n <= most => Ok(n),
         _ => Err(format!("allowed is a number above {above} and up to {most}")),
     }
+}
+
+/// Reads sizes joined by hyphens, each larger than the one before.
+pub(super) fn sizes(text: &str) -> Result<Vec<usize>, String> {
+    let allowed = || {
+        format!(
+            "allowed are up to {SLAB_SIZES_MOST} rising whole numbers from {SLAB_SIZE_LEAST} to \
+             {SLAB_PAGE_BYTES}, joined by hyphens"
+        )
+    };
+    let sizes: Option<Vec<usize>> = text.split('-').map(number_of).collect();
+    sizes
+        .filter(|sizes| sizes.len() <= SLAB_SIZES_MOST && sizes.is_sorted_by(|a, b| a < b))
+        .filter(|sizes| sizes.iter().all(|n| (SLAB_SIZE_LEAST..=SLAB_PAGE_BYTES).contains(n)))
+        .ok_or_else(allowed)
 }
 
 /// Reads a size in bytes, with `k`, `m` or `g` as its unit if it has one.

@@ -100,6 +100,21 @@ impl Trace {
         }
     }
 
+    /// A command that is no store has put an item at a key, as if by `command`.
+    #[inline]
+    pub(super) fn placed(
+        &mut self,
+        command: &'static str,
+        shard: &mut Shard,
+        key: &Key<'_>,
+        ttl_s: u32,
+    ) {
+        if let Some(Seen { class, value_bytes }) = self.look(shard, key) {
+            let outcome = Stored::Stored { cas: 0, value_bytes: value_bytes as u32, class };
+            self.add(Event::Stored { outcome, command, ttl_s, value_bytes });
+        }
+    }
+
     #[inline]
     pub(super) fn deleted(&mut self, was: Option<Seen>, command: &'static str) {
         if self.on {

@@ -14,9 +14,11 @@
 //! | binary | the first byte of a connection is 0x80 | `core::execute::binary` |
 //! | UDP (`-U`) | a datagram with a frame of 8 bytes, then any of the above | `core::datagrams` |
 //!
-//! `-B ascii` and `-B binary` allow only one. A new command on a key is a variant of
-//! [`Request`](crate::protocol::Request) and a function in one of these files; a new command that
-//! concerns more than a key is answered in `core::admin`.
+//! `-B ascii` and `-B binary` allow only one; so do, for one address of `-l`, the prefixes
+//! `proto[ascii]:` and `proto[binary]:`. `proto[negotiating]:` allows all again, but not where `-Y`
+//! or `-S` have fixed the protocol: memcached would let clients of the other one in unasked there.
+//! A new command on a key is a variant of [`Request`](crate::protocol::Request) and a function in
+//! one of these files; a new command that concerns more than a key is answered in `core::admin`.
 //!
 //! # Meta commands
 //!
@@ -70,6 +72,9 @@
 //!
 //! Each has a test; those that a request can show stand in `tests/differential/known.rs`.
 //!
+//! Where memcached itself has changed since Debian's 1.6.18, `known.rs` lists what it answered
+//! before and what it answers now.
+//!
 //! Times:
 //!
 //! - Unix times between 2038 and 2106 are understood in every command. memcached takes those of
@@ -83,19 +88,38 @@
 //!   memcached forgets it and prints the raw bytes, which may break a line. For the same reason a
 //!   key with blanks or control bytes is printed in base64 to whoever asked in base64.
 //! - A key that is too long spoils only its own request. In a `get`, memcached throws away all
-//!   replies that have not been sent.
+//!   replies that have not been sent, and ends its error with an empty line.
 //!
 //! Words:
 //!
+//! - `stats cores` lists what each core has to do and what it has met with; to memcached it is an
+//!   `ERROR`.
 //! - `delete` without a key, or with more words than any client sends, is an `ERROR`: the
 //!   conformance test of libmemcached wants it.
 //! - An opaque (`O`) that is too long is noticed before the command is run, not after.
+//! - Commands behind a dump are answered when the dump has ended; memcached drops them.
+//! - `slabs reassign` knows other classes: chunk sizes begin lower, because headers are smaller.
+//! - `stats cachedump` looks at every list of the class; memcached at COLD only.
 //!
 //! The binary protocol:
 //!
 //! - When memory for a counter is missing, the text of the error is always that of an increment.
-//! - TOUCH or GAT with bytes behind their key: the bytes are swallowed, where memcached takes them
-//!   for the next request.
+//! - TOUCH, GAT, STAT or an unknown opcode with bytes behind what it takes: the bytes are
+//!   swallowed, where memcached takes them for the next request.
+//! - A DELETE whose CAS id differs counts among `delete_misses`, and a store that is too large
+//!   among `store_too_large`, as in the text protocol.
+//!
+//! Statistics and logs:
+//!
+//! - A store whose data was not of the length it said is no `cmd_set`.
+//! - Sizes, classes and `mem_requested` are those of our items, which are smaller by some 33 bytes.
+//! - Watchers of `fetchers` see the reads of clients. memcached shows the lookups inside of stores,
+//!   too. Watchers of `deletions` see binary deletes as well; memcached shows those of text only.
+//! - A store that failed has `clsid=0`: it never had a chunk. `ttl=` of an item that is born dead
+//!   is 0, not 2^32 less a few seconds.
+//! - `rawcmds` and the streams of the proxy exist and stay silent, as in memcached without one.
+//! - Items expire, and flushed ones go, when they are met; memcached takes those of the last second
+//!   out of `curr_items` at once.
 //!
 //! UDP:
 //!
@@ -106,6 +130,8 @@
 //!
 //! Authentication:
 //!
+//! - Every attempt is answered. memcached loses the reply to a text attempt when more is pipelined
+//!   behind it.
 //! - `-S` needs a file (`MEMCACHED_SASL_PWDB`) and offers PLAIN only: Cyrus SASL's other sources of
 //!   users and its mechanisms are not there.
 //! - `-Y` takes any number of users with lines of any length, where memcached takes eight of 256

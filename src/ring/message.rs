@@ -4,15 +4,19 @@
 //! back with the completion. Text gathers in [`Block`]s from the core's [`BlockPool`]. A value that
 //! is too large to copy joins as [`Segment::Pinned`]: bytes that stay where they are, unchanged,
 //! until the message has been sent; whoever appends them holds the pin. A message with one segment
-//! goes out by `send(2)`, with several by `sendmsg(2)`, up to [`SEGMENTS_PER_SEND`] at a time.
+//! goes out by `send(2)`, with several by `sendmsg(2)`, up to [`SEGMENTS_PER_SEND`] and
+//! [`BYTES_PER_SEND`] at a time: the kernel copies them while the core waits, and all its other
+//! connections with it.
 
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 
-use crate::config::limits::{BLOCK_BYTES, CONNECTION_BUSY_BYTES_PER_CORE};
+use crate::config::limits::BLOCK_BYTES;
 
 /// Segments that one `sendmsg` carries; the rest follows with the next.
 const SEGMENTS_PER_SEND: usize = 16;
+/// Bytes that one send carries: some 50 us of copying.
+const BYTES_PER_SEND: usize = 256 << 10;
 
 /// A fixed piece of memory for reply text or for a request that came in parts.
 pub struct Block {
@@ -44,6 +48,14 @@ impl Block {
         self.bytes[self.len..self.len + count].copy_from_slice(&bytes[..count]);
         self.len += count;
         count
+    }
+
+    /// Appends what `write` puts at the front of the next `room` bytes; returns how many it said
+    /// those are.
+    fn append_with(&mut self, room: usize, write: impl FnOnce(&mut [u8]) -> usize) -> usize {
+        let count = write(&mut self.bytes[self.len..self.len + room]);
+        self.len += count.min(room);
+        count.min(room)
     }
 
     /// Drops the first `count` bytes and moves the rest to the front.
@@ -95,11 +107,11 @@ impl BlockPool {
         self.messages.push(message);
     }
 
-    /// True while so much waits to be sent that no connection should have more than a block of it.
+    /// Bytes of the blocks in use.
     #[must_use]
-    pub fn is_tight(&self) -> bool {
-        const TIGHT: usize = CONNECTION_BUSY_BYTES_PER_CORE / BLOCK_BYTES / 2;
-        self.blocks_made - self.blocks.len() > TIGHT
+    #[inline]
+    pub fn bytes_used(&self) -> usize {
+        (self.blocks_made - self.blocks.len()) * BLOCK_BYTES
     }
 
     /// Blocks made so far, in use or waiting.
@@ -184,6 +196,26 @@ impl Message {
         }
     }
 
+    /// Appends what `write` puts at the front of `room` bytes; it tells how many those are.
+    ///
+    /// # Panics
+    /// When `room` is more than a block has.
+    pub fn append_with(
+        &mut self,
+        room: usize,
+        pool: &mut BlockPool,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) {
+        assert!(room <= BLOCK_BYTES, "a block has no more");
+        let has_room =
+            |segment: &Segment| matches!(segment, Segment::Block(block) if block.room() >= room);
+        if !self.segments.last().is_some_and(has_room) {
+            self.segments.push(Segment::Block(pool.take()));
+        }
+        let Some(Segment::Block(block)) = self.segments.last_mut() else { return };
+        self.bytes += block.append_with(room, write);
+    }
+
     /// Appends bytes without copying them. The caller keeps them in place and unchanged until the
     /// message has come back from its last send; no Rust code looks at them through the message, so
     /// a caller who does not sends garbage, but breaks nothing here.
@@ -214,15 +246,17 @@ impl Message {
     pub(super) fn entry(&mut self, fd: Fd) -> squeue::Entry {
         let mut skip = self.sent;
         let mut count = 0;
+        let mut room = BYTES_PER_SEND;
         for segment in &self.segments {
             if skip >= segment.len() {
                 skip -= segment.len();
                 continue;
             }
-            if count == SEGMENTS_PER_SEND {
+            if count == SEGMENTS_PER_SEND || room == 0 {
                 break;
             }
-            self.vectors[count] = vector(segment, skip);
+            self.vectors[count] = vector(segment, skip, room);
+            room -= self.vectors[count].iov_len;
             skip = 0;
             count += 1;
         }
@@ -241,7 +275,31 @@ impl Message {
     }
 }
 
-fn vector(segment: &Segment, skip: usize) -> libc::iovec {
+/// A segment behind its first `skip` bytes, up to `bytes_max` of it.
+fn vector(segment: &Segment, skip: usize, bytes_max: usize) -> libc::iovec {
     let start = segment.start().wrapping_add(skip);
-    libc::iovec { iov_base: start.cast_mut().cast(), iov_len: segment.len() - skip }
+    let bytes = (segment.len() - skip).min(bytes_max);
+    libc::iovec { iov_base: start.cast_mut().cast(), iov_len: bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_send_carries_a_bounded_part_of_a_large_message() {
+        let large = vec![0; 2 * BYTES_PER_SEND];
+        let mut message = Message::default();
+        message.append(b"head", &mut BlockPool::default());
+        message.append_in_place(&large);
+        let mut sent = Vec::new();
+        while message.left() > 0 {
+            let _entry = message.entry(Fd(0));
+            let count = if message.sent == 0 { 2 } else { 1 };
+            let bytes = message.vectors[..count].iter().map(|vector| vector.iov_len).sum();
+            message.advance(bytes);
+            sent.push(bytes);
+        }
+        assert_eq!(sent, [BYTES_PER_SEND, BYTES_PER_SEND, 4]);
+    }
 }

@@ -46,6 +46,13 @@ use files::Files;
 /// The group number under which the provided buffers are registered.
 const BUFFER_GROUP: u16 = 0;
 
+/// From so many completions in a turn on, the next turn waits for about as many again.
+const BUSY_MIN: usize = 8;
+/// Most completions waited for. The kernel makes at most max(20, want) in one entry.
+const WANT_MAX: usize = 32;
+/// How long a busy ring holds out for them, in microseconds. After that one is enough.
+const BATCH_US: u32 = 50;
+
 /// What the kernel says of one operation.
 #[derive(Debug, Clone, Copy)]
 pub struct Completion {
@@ -84,6 +91,15 @@ pub struct Wait {
 impl Wait {
     /// Runs what is due and returns at once.
     pub const POLL: Self = Self { want: 0, batch_us: 0, timeout: None };
+
+    /// Waits as befits the load, which is told by the completions that the last turn brought: from
+    /// [`BUSY_MIN`] on for about as many again, so that each entry into the kernel brings a batch
+    /// and fewer entries and wake-ups are needed; below, for one, so that it is answered at once.
+    #[must_use]
+    pub fn after(completions: usize, timeout: Option<Duration>) -> Self {
+        let want = if completions < BUSY_MIN { 1 } else { completions.min(WANT_MAX) as u32 };
+        Self { want, batch_us: BATCH_US, timeout }
+    }
 
     /// Waits for one completion, at most `timeout`.
     #[must_use]

@@ -37,7 +37,7 @@ impl Shard {
         self.count_arithmetic(loc, options.increment);
         let mut digits = [0; DIGITS_MAX];
         match self.write_number(key, loc, options, format(number, &mut digits)) {
-            Some(loc) => self.computed(loc, number, options.exptime),
+            Some(loc) => self.computed(loc, number),
             None => Computed::OutOfMemory,
         }
     }
@@ -57,10 +57,15 @@ impl Shard {
             let (front, rest) = value.split_at_mut(digits.len());
             front.copy_from_slice(digits);
             rest.fill(b' ');
+            if let Some(exptime) = options.exptime {
+                self.set_exptime(loc, exptime);
+            }
             self.renew(loc);
+            self.slabs.arena.header_mut(loc).publish();
             return Some(loc);
         }
-        let recipe = self.recipe_of(loc, options.cas_new);
+        let mut recipe = self.recipe_of(loc, options.cas_new);
+        recipe.exptime = options.exptime.unwrap_or(recipe.exptime);
         let value_bytes = if digits.len() <= piece.bytes { piece.bytes } else { digits.len() };
         self.recreate(key, loc, value_bytes, &recipe, |shard, _, new| {
             let piece = Piece::first(&shard.slabs.arena, new);
@@ -71,10 +76,7 @@ impl Shard {
         })
     }
 
-    fn computed(&mut self, loc: Loc, number: u64, exptime: Option<u32>) -> Computed {
-        if let Some(exptime) = exptime {
-            self.set_exptime(loc, exptime);
-        }
+    fn computed(&self, loc: Loc, number: u64) -> Computed {
         let exptime = self.slabs.arena.header(loc).exptime;
         Computed::Value { number, cas: self.cas_of(loc), exptime, created: false }
     }

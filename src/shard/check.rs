@@ -68,7 +68,7 @@ impl Shard {
             let header = self.slabs.arena.header(loc);
             used += u16::from(header.key_bytes != kind::FREE);
             match header.key_bytes {
-                kind::FREE => assert!(!header.has(flag::UNLINKED), "free chunks are listed"),
+                kind::FREE => assert!(!header.has(flag::OFF_LIST), "free chunks are listed"),
                 kind::CONTINUATION => self.check_continuation(loc),
                 _ => assert!(
                     header.exptime == 0

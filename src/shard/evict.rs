@@ -207,6 +207,9 @@ impl Shard {
         counters.evicted_nonzero += u64::from(header.exptime != 0);
         counters.evicted_unfetched += u64::from(!header.has(flag::FETCHED));
         counters.evicted_active += u64::from(header.has(flag::ACTIVE));
+        if self.evicted.is_some() {
+            self.take_down_evicted(class, loc, header);
+        }
         let hash = self.hash_of(loc);
         self.end(self.slot_of(hash, loc), hash, loc);
         self.index.remember(hash);

@@ -8,8 +8,8 @@
 //! that what is stored after it in the same second stays. A delayed flush makes its cut when the
 //! clock gets there.
 
-use super::item::{Header, Loc, flag, kind, mark};
-use super::slab::{ClassId, PAGE_FIRST, PageId};
+use super::item::{Header, Loc, flag};
+use super::slab::{ClassId, Entry, PAGE_FIRST, PageId};
 use super::{Miss, Shard};
 
 /// What flushing has ended.
@@ -18,7 +18,7 @@ pub(super) struct Flush {
     /// Items with a sequence up to this are dead.
     pub(super) cut: u64,
     /// When the next cut is due, 0 = never.
-    at: u32,
+    pub(super) at: u32,
 }
 
 /// Where the crawler is.
@@ -49,12 +49,15 @@ impl Shard {
     /// `at`. A later call replaces a pending delayed one.
     pub fn flush(&mut self, at: u32) {
         self.flush.at = if at == 0 { self.now } else { at };
+        self.slabs.arena.note(Entry::FlushAt, self.flush.at.into());
         self.flush_if_due();
     }
 
     pub(super) fn flush_if_due(&mut self) {
         if self.flush.at != 0 && self.flush.at <= self.now {
             self.flush = Flush { cut: self.sequence, at: 0 };
+            self.slabs.arena.note(Entry::FlushCut, self.flush.cut);
+            self.slabs.arena.note(Entry::FlushAt, 0);
             self.crawler.flushed_left = self.slabs.page_end().0;
         }
     }
@@ -124,7 +127,7 @@ impl Shard {
         if !header.is_item() {
             return;
         }
-        if !header.has(flag::UNLINKED) {
+        if header.has(flag::LINKED) {
             crawled.checked += 1;
             let class = self.slabs.class_of(loc);
             self.counters_of(class).crawler_items_checked += 1;
@@ -153,7 +156,5 @@ impl Shard {
 
 /// Whether a chunk starts an item that is in the index.
 pub(super) fn is_linked(header: &Header) -> bool {
-    header.key_bytes != kind::FREE
-        && header.is_item()
-        && !(header.has(flag::UNLINKED) && header.is_marked(mark::PINNED))
+    header.is_item() && header.has(flag::LINKED)
 }

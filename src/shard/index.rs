@@ -15,9 +15,11 @@
 //! 40 to 47; the top bits route keys to shards and play no part here.
 
 use std::io;
+use std::sync::Arc;
+use std::task::Waker;
 
 use super::item::Loc;
-use super::slab::{BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, PageKind, Table};
+use super::slab::{Ahead, BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, PageKind, Table};
 
 /// Buckets that share overflow lines.
 const GROUP_BUCKETS: usize = 32;
@@ -113,6 +115,26 @@ impl Index {
             grows,
             generation: 0,
         })
+    }
+
+    /// From now on memory for buckets is provided before it is needed, up to `bytes`.
+    pub(super) fn supply(&mut self, bytes: usize, waker: &Waker) -> Option<Arc<Ahead>> {
+        self.buckets.supply(bytes, waker)
+    }
+
+    /// Makes an empty index large enough for so many items, so that it need not grow with each.
+    ///
+    /// # Errors
+    /// When the range or the memory is at its end.
+    pub(super) fn prepare(&mut self, items: usize) -> io::Result<()> {
+        assert!(self.len == 0 && !self.growing, "nothing is in the index yet");
+        let buckets = (items * 10).div_ceil(LOAD_MAX_TENTHS).next_power_of_two();
+        if self.grows && buckets > self.base {
+            self.buckets.grow(buckets)?;
+            self.groups.grow(buckets / GROUP_BUCKETS)?;
+            self.base = buckets;
+        }
+        Ok(())
     }
 
     /// Items in the index.
@@ -329,6 +351,7 @@ impl Index {
                 return Growth::Idle;
             }
             self.growing = true;
+            self.buckets.plan(2 * self.base);
         } else if is_dear && !reaches(LOAD_DENSE_TENTHS) {
             return Growth::Idle;
         }

@@ -21,6 +21,8 @@
 
 #![allow(unsafe_code)]
 
+use std::sync::atomic::{Ordering::SeqCst, compiler_fence};
+
 use super::slab::Plain;
 
 /// Place of a chunk in the arena in units of 8 bytes; 0 is no chunk.
@@ -78,6 +80,10 @@ unsafe impl Plain for Header {}
 
 const _: () = assert!(size_of::<Header>() == HEADER_BYTES, "the header has no padding");
 
+const KIND_AT: usize = std::mem::offset_of!(Header, key_bytes);
+const FLAGS_AT: usize = std::mem::offset_of!(Header, flags);
+const _: () = assert!(KIND_AT.is_multiple_of(2) && FLAGS_AT == KIND_AT + 1, "one aligned store");
+
 /// Values of `key_bytes` that no key has.
 pub(super) mod kind {
     /// The chunk is free.
@@ -99,9 +105,11 @@ pub(super) mod flag {
     pub(in crate::shard) const LARGE: u8 = 1 << 5;
     /// Has a CAS id that a client chose.
     pub(in crate::shard) const WIDE_CAS: u8 = 1 << 6;
-    /// Not in the index, any more or yet; it is there only because it is pinned or being
-    /// uploaded. Of a free chunk: not in the free list, because its page is being given up.
-    pub(in crate::shard) const UNLINKED: u8 = 1 << 7;
+    /// The item is whole and can be found. Set last and cleared first (see [`Header::set_flags`]),
+    /// so that whoever finds the memory later, in a file, knows what it may believe.
+    pub(in crate::shard) const LINKED: u8 = 1 << 7;
+    /// Of a free chunk: not in the free list, because its page is being given up.
+    pub(in crate::shard) const OFF_LIST: u8 = 1 << 6;
 }
 
 /// Rare marks, in the top bits of the time word.
@@ -150,8 +158,44 @@ impl Header {
         }
     }
 
-    pub(super) fn set_segment(&mut self, segment: Segment) {
-        self.flags = self.flags & !flag::SEGMENT | segment as u8;
+    /// The flags of this item in a segment.
+    #[inline]
+    pub(super) const fn flags_in(&self, segment: Segment) -> u8 {
+        self.flags & !flag::SEGMENT | segment as u8
+    }
+
+    /// Sets the flags in one step, after all that was written before it and before all that
+    /// follows: a process that is killed leaves either both sides of that order or only the first.
+    #[inline]
+    pub(super) fn set_flags(&mut self, flags: u8) {
+        compiler_fence(SeqCst);
+        // SAFETY: a field of `self`; volatile, so that it stays one store in its place.
+        unsafe { (&raw mut self.flags).write_volatile(flags) };
+        compiler_fence(SeqCst);
+    }
+
+    /// Says that an item is whole: from now on it is in the cache, whatever happens.
+    #[inline]
+    pub(super) fn publish(&mut self) {
+        self.set_flags(self.flags | flag::LINKED);
+    }
+
+    /// Says that an item is about to change or to go: it is in the cache again only if it is
+    /// published again.
+    #[inline]
+    pub(super) fn withdraw(&mut self) {
+        self.set_flags(self.flags & !flag::LINKED);
+    }
+
+    /// Makes any chunk a free one with these flags, in one step.
+    #[inline]
+    pub(super) fn retire(&mut self, flags: u8) {
+        let both = u16::from_le_bytes([kind::FREE, flags]).to_le();
+        compiler_fence(SeqCst);
+        // SAFETY: `key_bytes` and `flags` are neighbours, and a header starts where a chunk does,
+        // at a multiple of eight, so the two are aligned.
+        unsafe { (&raw mut *self).byte_add(KIND_AT).cast::<u16>().write_volatile(both) };
+        compiler_fence(SeqCst);
     }
 
     #[inline]
@@ -211,7 +255,8 @@ impl Header {
         key_at(self.flags) + self.key_bytes as usize
     }
 
-    /// A header for a new item; links, sequence and optional parts are the caller's to set.
+    /// A header for a new item, not linked yet; links, sequence and optional parts are the
+    /// caller's to set.
     pub(super) const fn new(key_bytes: u8, flags: u8, exptime: u32, now: u32) -> Self {
         Self {
             prev: Loc::NONE,
@@ -332,7 +377,7 @@ mod tests {
         assert_eq!(header.time(), 77);
         assert!(header.is_marked(mark::STALE) && !header.is_marked(mark::PINNED));
         assert_eq!(header.sequence(), 0xABCD_0123_4567);
-        header.set_segment(Segment::Cold);
+        header.flags = header.flags_in(Segment::Cold);
         assert_eq!(header.segment(), Segment::Cold);
     }
 }

@@ -1,6 +1,6 @@
 //! The doubly linked lists of items, four to a class, threaded through the items' headers.
 
-use super::item::{Loc, Segment};
+use super::item::{Loc, Segment, flag};
 use super::slab::{Arena, CLASS_COUNT_MAX, ClassId};
 
 /// One list. The head is the newest item.
@@ -13,7 +13,39 @@ pub(super) struct List {
     pub(super) bytes: u64,
 }
 
-const EMPTY: List = List { head: Loc::NONE, tail: Loc::NONE, count: 0, bytes: 0 };
+impl List {
+    pub(super) const EMPTY: Self = Self { head: Loc::NONE, tail: Loc::NONE, count: 0, bytes: 0 };
+
+    /// Puts an item of `bytes` bytes at the head.
+    #[inline]
+    pub(super) fn push(&mut self, arena: &mut Arena, segment: Segment, loc: Loc, bytes: usize) {
+        let next = std::mem::replace(&mut self.head, loc);
+        self.count += 1;
+        self.bytes += bytes as u64;
+        if next.is_none() {
+            self.tail = loc;
+        } else {
+            arena.header_mut(next).prev = loc;
+        }
+        let header = arena.header_mut(loc);
+        header.prev = Loc::NONE;
+        header.next = next;
+        header.set_flags(header.flags_in(segment) | flag::LINKED);
+    }
+
+    /// Puts all items of an older list behind the tail.
+    pub(super) fn append(&mut self, arena: &mut Arena, older: &Self) {
+        if self.count == 0 {
+            *self = *older;
+        } else if older.count > 0 {
+            arena.header_mut(self.tail).next = older.head;
+            arena.header_mut(older.head).prev = self.tail;
+            self.tail = older.tail;
+            self.count += older.count;
+            self.bytes += older.bytes;
+        }
+    }
+}
 
 /// The lists of all classes.
 #[derive(Debug)]
@@ -23,7 +55,7 @@ pub(super) struct Lists {
 
 impl Lists {
     pub(super) fn new() -> Self {
-        Self { lists: Box::new([[EMPTY; 4]; CLASS_COUNT_MAX + 1]) }
+        Self { lists: Box::new([[List::EMPTY; 4]; CLASS_COUNT_MAX + 1]) }
     }
 
     #[inline]
@@ -48,7 +80,8 @@ impl Lists {
         self.lists[usize::from(class.0)].iter().map(|list| list.count).sum()
     }
 
-    /// Puts an item of `bytes` bytes at the head of a list and says so in its header.
+    /// Puts an item of `bytes` bytes at the head of a list and says so in its header, by which
+    /// it is published: what is listed is whole.
     #[inline]
     pub(super) fn push(
         &mut self,
@@ -57,19 +90,7 @@ impl Lists {
         loc: Loc,
         bytes: usize,
     ) {
-        let list = self.list_mut(class, segment);
-        let next = std::mem::replace(&mut list.head, loc);
-        list.count += 1;
-        list.bytes += bytes as u64;
-        if next.is_none() {
-            list.tail = loc;
-        } else {
-            arena.header_mut(next).prev = loc;
-        }
-        let header = arena.header_mut(loc);
-        header.prev = Loc::NONE;
-        header.next = next;
-        header.set_segment(segment);
+        self.list_mut(class, segment).push(arena, segment, loc, bytes);
     }
 
     /// Takes an item of `bytes` bytes out of the list that its header names.

@@ -21,17 +21,18 @@ impl Shard {
     /// Looks a key up.
     #[inline]
     pub fn get(&mut self, key: &Key<'_>, access: Access) -> Option<Hit<'_>> {
-        self.look_up(key, access, true)
+        self.look_up(key, access, true, access)
     }
 
     /// Looks a key up, with all that the meta protocol may ask for. `None` is a miss that was
-    /// not to be filled, or found no memory to be.
+    /// not to be filled, or found no memory to be; as in memcached it counts as a miss of a get,
+    /// even where a hit would have counted as one of a touch.
     pub fn get_with(&mut self, key: &Key<'_>, options: &GetOptions) -> Option<Hit<'_>> {
         let Some(vivify) = options.vivify else {
-            return self.look_up(key, options.access, options.bump);
+            return self.look_up(key, options.access, options.bump, Access::Get);
         };
         if self.find_live(key).is_some() {
-            return self.look_up(key, options.access, options.bump);
+            return self.look_up(key, options.access, options.bump, Access::Get);
         }
         let store = StoreOptions {
             cas_new: vivify.cas,
@@ -39,7 +40,7 @@ impl Shard {
             ..StoreOptions::new(StoreMode::Add, 0, vivify.exptime)
         };
         let Some(loc) = self.insert_new(key, &store, b"") else {
-            self.count_miss(options.access);
+            self.count_miss(Access::Get);
             return None;
         };
         // As in memcached, whoever is handed the new item has a hit, and has fetched it.
@@ -54,7 +55,8 @@ impl Shard {
 
     /// Gives an item a new expiry time and marks it as used. False if there is none.
     pub fn touch(&mut self, key: &Key<'_>, exptime: u32) -> bool {
-        self.look_up(key, Access::Touch(exptime), true).is_some()
+        let access = Access::Touch(exptime);
+        self.look_up(key, access, true, access).is_some()
     }
 
     /// Why the last lookup that found nothing did so.
@@ -63,10 +65,17 @@ impl Shard {
         self.last_miss
     }
 
+    /// `miss` is what a miss counts as one of.
     #[inline]
-    fn look_up(&mut self, key: &Key<'_>, access: Access, bump: bool) -> Option<Hit<'_>> {
+    fn look_up(
+        &mut self,
+        key: &Key<'_>,
+        access: Access,
+        bump: bool,
+        miss: Access,
+    ) -> Option<Hit<'_>> {
         let Some((_, loc)) = self.find_live(key) else {
-            self.count_miss(access);
+            self.count_miss(miss);
             return None;
         };
         let header = *self.slabs.arena.header(loc);

@@ -14,7 +14,8 @@
 //!   `mover`: how pages change classes;
 //! - `expiry`: flushing, and the crawler that finds expired items;
 //! - `pin`, `upload`: large values that are sent from, or received into, the arena;
-//! - `stats`, `dump`: what administrators see.
+//! - `stats`, `dump`, `evicted`: what administrators see;
+//! - `file`, `restore`: the cache in a file, and how it is found again.
 //!
 //! # How to use it from a loop
 //!
@@ -34,7 +35,9 @@ mod chain;
 mod check;
 mod dump;
 mod evict;
+mod evicted;
 mod expiry;
+mod file;
 mod index;
 mod item;
 mod lists;
@@ -44,6 +47,7 @@ mod options;
 mod pin;
 mod place;
 mod remove;
+mod restore;
 mod slab;
 mod stats;
 mod store;
@@ -53,9 +57,12 @@ mod upload;
 mod tests;
 
 use std::io;
+use std::task::Waker;
 
 pub use dump::{DumpCursor, DumpItem};
+pub use evicted::{Evicted, EvictedRecord};
 pub use expiry::Crawled;
+pub use file::{Found, Geometry, MemoryFile};
 pub use lookup::Hit;
 pub use mover::Reassigned;
 pub use options::{
@@ -63,7 +70,8 @@ pub use options::{
     ShardConfig, StoreMode, StoreOptions, Stored, Vivify,
 };
 pub use pin::Pinned;
-pub use slab::{CLASS_COUNT_MAX, ClassId, ClassTable, PageKind};
+pub use restore::Unusable;
+pub use slab::{CLASS_COUNT_MAX, ClassId, ClassTable, FilePart, PageKind, Supply};
 pub use stats::{ClassCounters, ClassReport, Counters, ShardReport};
 pub use upload::Reservation;
 
@@ -74,7 +82,7 @@ use item::{Header, Loc};
 use lists::Lists;
 use mover::Mover;
 use pin::Pins;
-use slab::{PAGE_BYTES, Slabs};
+use slab::{Entry, PAGE_BYTES, Slabs};
 
 /// The hash by which keys are routed and found. The highest bits are for routing between
 /// shards; the shard itself uses bits 0 to 47.
@@ -103,6 +111,8 @@ pub struct Shard {
     mover: Mover,
     crawler: Crawler,
     pins: Pins,
+    /// While somebody watches.
+    evicted: Option<Box<Evicted>>,
 }
 
 /// Address space for a later increase of the memory limit.
@@ -110,6 +120,11 @@ const RESERVE_FACTOR: usize = 4;
 const RESERVE_BYTES_MIN: usize = 1 << 30;
 /// What locations can reach.
 const RESERVE_BYTES_MAX: usize = (1 << 35) - (64 << 20);
+/// The index takes at most this part of the memory (one part in eight), even if all items are of
+/// the smallest size.
+const INDEX_PARTS_MIN: usize = 8;
+/// More stores than a second has time for: the book is ahead of the sequence by as many.
+const STORES_PER_SECOND_MAX: u64 = 1 << 28;
 /// Fewest pages a shard works with, whatever the limit says: one for each of a few classes.
 const PAGES_MIN: usize = 4;
 
@@ -122,15 +137,23 @@ impl Shard {
     /// # Panics
     /// If the configuration is senseless: a shard number beyond the count, a growth factor of 1.
     pub fn new(config: ShardConfig) -> io::Result<Self> {
-        assert!(config.index < config.count, "shard number below the count");
-        let kind = if config.large_pages { PageKind::Reserved } else { PageKind::Transparent };
-        let chunk_bytes_max = config.slab_chunk_bytes_max.min(PAGE_BYTES);
-        let table = ClassTable::new(config.chunk_bytes_min, config.growth_factor, chunk_bytes_max);
         let reserve = (config.memory_bytes.saturating_mul(RESERVE_FACTOR))
             .clamp(RESERVE_BYTES_MIN, RESERVE_BYTES_MAX);
-        let items_max = reserve / table.chunk_bytes(ClassId(1));
-        let index = Index::new(config.hash_power, items_max, config.index_grows, kind)?;
-        let slabs = Slabs::new(table, reserve, kind)?;
+        let slabs = Slabs::new(class_table(&config), reserve, page_kind(&config))?;
+        let mut shard = Self::with(config, slabs)?;
+        if shard.config.large_pages {
+            shard.slabs.populate()?;
+        }
+        Ok(shard)
+    }
+
+    /// A shard without items that works with these pages.
+    fn with(config: ShardConfig, slabs: Slabs) -> io::Result<Self> {
+        assert!(config.index < config.count, "shard number below the count");
+        let pages_bytes = slabs.pages_limit() as usize * PAGE_BYTES;
+        let items_max = pages_bytes / slabs.table.chunk_bytes(ClassId(1));
+        let (grows, kind) = (config.index_grows, page_kind(&config));
+        let index = Index::new(config.hash_power, items_max, grows, kind)?;
         let mut shard = Self {
             now: 2,
             sequence: 0,
@@ -145,19 +168,43 @@ impl Shard {
             mover: Mover::default(),
             crawler: Crawler::default(),
             pins: Pins::default(),
+            evicted: None,
             config,
         };
         shard.divide_memory(0);
-        if shard.config.large_pages {
-            shard.slabs.populate()?;
-        }
         Ok(shard)
     }
 
+    /// From now on memory is provided before it is needed, by whoever calls [`Supply::provide`]
+    /// when `waker` wakes him. Without that each huge page is had from the kernel at its first
+    /// touch, for which all requests wait.
+    pub fn supply(&mut self, waker: &Waker) -> Supply {
+        let index_bytes = self.config.memory_bytes / INDEX_PARTS_MIN;
+        let regions = [self.slabs.supply(waker), self.index.supply(index_bytes, waker)];
+        Supply::new(regions.into_iter().flatten())
+    }
+
     /// Sets the clock: seconds since some start, from 2 on. Going back is ignored.
+    #[inline]
     pub fn set_now(&mut self, now: u32) {
-        self.now = self.now.max(now);
+        if now > self.now {
+            self.now = now;
+            self.begin_second();
+        }
+    }
+
+    #[cold]
+    fn begin_second(&mut self) {
         self.flush_if_due();
+        self.note_progress(STORES_PER_SECOND_MAX);
+    }
+
+    /// Writes down how far the shard is, and that sequences may rise by `ahead` until next time.
+    fn note_progress(&mut self, ahead: u64) {
+        let arena = &mut self.slabs.arena;
+        arena.note(Entry::Now, self.now.into());
+        arena.note(Entry::SequenceMax, self.sequence + ahead);
+        arena.note(Entry::Items, self.index.len() as u64);
     }
 
     /// The clock.
@@ -217,8 +264,9 @@ impl Shard {
     }
 
     /// Changes whether pages move between classes by age.
-    pub fn set_automove(&mut self, automove: u8) {
+    pub fn set_automove(&mut self, automove: u8, ratio: f64) {
         self.config.automove = automove;
+        self.config.automove_ratio = ratio;
     }
 
     /// Gives the slabs what the index leaves, if it is to have `index_bytes` more.
@@ -289,4 +337,19 @@ impl Shard {
     fn counters_of(&mut self, class: ClassId) -> &mut ClassCounters {
         &mut self.class_counters[usize::from(class.0)]
     }
+}
+
+/// The sizes of chunks that a configuration asks for.
+fn class_table(config: &ShardConfig) -> ClassTable {
+    let chunk_bytes_max = config.slab_chunk_bytes_max.min(PAGE_BYTES);
+    if config.slab_sizes.is_empty() {
+        ClassTable::new(config.chunk_bytes_min, config.growth_factor, chunk_bytes_max)
+    } else {
+        ClassTable::of(&config.slab_sizes, chunk_bytes_max)
+    }
+}
+
+/// The kind of memory page that a configuration asks for.
+const fn page_kind(config: &ShardConfig) -> PageKind {
+    if config.large_pages { PageKind::Reserved } else { PageKind::Transparent }
 }

@@ -145,9 +145,17 @@ impl Shard {
         }
         let Some((giver, age)) = self.oldest_class(bit(class)) else { return };
         let pages = |class: ClassId| self.slabs.class(class).pages;
-        if clearly_older((age, pages(giver)), (self.age(class), pages(class))) {
+        let (giver_pages, taker_pages) = (pages(giver), pages(class));
+        let ratio = self.automove_ratio();
+        if clearly_older((age, giver_pages), (self.age(class), taker_pages), ratio) {
             self.start_at(giver, Some(class));
         }
+    }
+
+    /// What part of the giver's age the taker's must stay below.
+    fn automove_ratio(&self) -> f64 {
+        const EAGER: u8 = 2;
+        if self.config.automove == EAGER { 1.0 } else { self.config.automove_ratio }
     }
 
     /// Frees a page at once for a class that has nothing of its own to evict. False if no page
@@ -418,6 +426,8 @@ impl Shard {
         let hash = self.hash_of(loc);
         let slot = self.slot_of(hash, loc);
         let piece = Piece::first(&self.slabs.arena, loc);
+        // The copy must not count before it is whole, and never beside the original.
+        self.slabs.arena.header_mut(loc).withdraw();
         self.slabs.arena.copy((loc, 0), (new, 0), piece.at + piece.bytes);
         self.index.replace(slot, new);
         let class = self.slabs.class_of(loc);
@@ -430,6 +440,7 @@ impl Shard {
             header.prev = new;
             next = header.next;
         }
+        self.slabs.arena.header_mut(new).publish();
     }
 
     fn move_continuation(&mut self, item: Loc, loc: Loc, new: Loc) {
@@ -458,13 +469,39 @@ const fn bit(class: ClassId) -> u64 {
 }
 
 /// Whether a page is better used by the class with the younger items: whether that class would
-/// still have the younger ones afterwards. Ages follow the number of pages; a tenth of difference
-/// and what the page itself shifts keep two classes from exchanging pages for ever.
-fn clearly_older((giver, pages): (Age, u32), (taker, pages_taker): (Age, u32)) -> bool {
+/// still have the younger ones afterwards. Ages follow the number of pages; a ratio below 1 and
+/// what the page itself shifts keep two classes from exchanging pages for ever.
+fn clearly_older((giver, pages): (Age, u32), (taker, pages_taker): (Age, u32), ratio: f64) -> bool {
     let in_seconds = giver.idle_s > AGE_FINE_S || taker.idle_s > AGE_FINE_S;
     let measure = |age: Age| if in_seconds { f64::from(age.idle_s) } else { age.stores as f64 };
     // A class that would lose its last page must have twice the age for it.
     let after = measure(giver) * (f64::from(pages) - 1.0).max(0.5) / f64::from(pages);
     let after_taker = measure(taker) * f64::from(pages_taker + 1) / f64::from(pages_taker.max(1));
-    after * 0.9 > after_taker
+    after * ratio > after_taker
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many that one more or less makes no difference.
+    const PAGES: u32 = 1_000_000;
+
+    #[test]
+    fn a_page_moves_only_when_the_ages_differ_by_the_ratio() {
+        let age = |idle_s, stores| (Age { idle_s, stores }, PAGES);
+        assert!(clearly_older(age(100, 0), age(79, 0), 0.8));
+        assert!(!clearly_older(age(100, 0), age(80, 0), 0.8));
+        assert!(clearly_older(age(100, 0), age(99, 0), 1.0));
+        assert!(!clearly_older(age(100, 0), age(20, 0), 0.1));
+        assert!(clearly_older(age(1, 1000), age(1, 799), 0.8), "within seconds, stores tell");
+        assert!(!clearly_older(age(1, 1000), age(1, 800), 0.8));
+    }
+
+    #[test]
+    fn a_page_does_not_move_to_where_it_would_come_back_from() {
+        let age = |idle_s, pages| (Age { idle_s, stores: 0 }, pages);
+        assert!(!clearly_older(age(100, 2), age(60, 2), 1.0));
+        assert!(clearly_older(age(100, 20), age(60, 20), 1.0));
+    }
 }

@@ -17,6 +17,8 @@ pub struct ShardConfig {
     pub chunk_bytes_min: usize,
     /// Ratio of one chunk size to the next smaller (`-f`), above 1.
     pub growth_factor: f64,
+    /// Sizes of all chunks but the largest (`-o slab_sizes`), in place of those two if not empty.
+    pub slab_sizes: Vec<usize>,
     /// Largest item: header, key and value together (`-I`).
     pub item_bytes_max: usize,
     /// Largest chunk; at most half a page. Larger items are chains of chunks.
@@ -37,8 +39,11 @@ pub struct ShardConfig {
     pub lru: LruConfig,
     /// Whether pages may move between classes.
     pub reassign: bool,
-    /// 0: pages move only when asked or when a class has nothing left; 1 and 2: also by age.
+    /// 0: pages move only when asked or when a class has nothing left; 1: also by age; 2: at any
+    /// difference of age.
     pub automove: u8,
+    /// A page moves by age to a class whose age is below this part of the giver's.
+    pub automove_ratio: f64,
 }
 
 impl Default for ShardConfig {
@@ -49,6 +54,7 @@ impl Default for ShardConfig {
             memory_bytes: 64 << 20,
             chunk_bytes_min: 48,
             growth_factor: 1.25,
+            slab_sizes: Vec::new(),
             item_bytes_max: 1 << 20,
             slab_chunk_bytes_max: 512 << 10,
             evict: true,
@@ -60,6 +66,7 @@ impl Default for ShardConfig {
             lru: LruConfig::default(),
             reassign: true,
             automove: 1,
+            automove_ratio: 0.8,
         }
     }
 }

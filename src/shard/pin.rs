@@ -73,18 +73,23 @@ impl Shard {
         }
     }
 
+    /// Ends a hold. With the last one an item that ended meanwhile gives its chunks back.
     pub(super) fn unhold(&mut self, loc: Loc) {
+        if self.let_go(loc) && !self.slabs.arena.header(loc).has(flag::LINKED) {
+            self.free_item(loc);
+        }
+    }
+
+    /// Ends a hold; true if it was the last one.
+    pub(super) fn let_go(&mut self, loc: Loc) -> bool {
         let count = self.pins.counts.get_mut(&loc).expect("only what is held is let go");
         *count -= 1;
         if *count > 0 {
-            return;
+            return false;
         }
         self.pins.counts.remove(&loc);
         self.hold_pages(loc, false);
-        let header = self.slabs.arena.header_mut(loc);
-        header.mark(mark::PINNED, false);
-        if header.has(flag::UNLINKED) {
-            self.free_item(loc);
-        }
+        self.slabs.arena.header_mut(loc).mark(mark::PINNED, false);
+        true
     }
 }

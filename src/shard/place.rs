@@ -5,6 +5,10 @@
 //! list (`link` or `swap`). Only then can it be found, evicted or moved; until then its head is
 //! marked as reserved, which the page mover respects.
 //!
+//! For whoever finds the memory in a file after a kill (see `restore`), an item counts from the
+//! store that publishes it to the one that withdraws it, and of two items with one key the old one
+//! is withdrawn before the new one is published.
+//!
 //! An item that ends while it is pinned is only unlinked; its chunks come back with the last pin.
 
 use super::chain::{self, CONTINUATION_AT};
@@ -159,8 +163,8 @@ impl Shard {
     pub(super) fn swap(&mut self, slot: Slot, old: Loc, new: Loc) {
         self.index.replace(slot, new);
         self.delist(old);
-        self.enlist(new, Memory::Evicted);
         self.free_or_orphan(old);
+        self.enlist(new, Memory::Evicted);
     }
 
     /// Takes an item out of index and list, and frees it unless it is pinned.
@@ -184,17 +188,17 @@ impl Shard {
     }
 
     fn free_or_orphan(&mut self, loc: Loc) {
-        let header = self.slabs.arena.header_mut(loc);
-        if header.is_marked(mark::PINNED) {
-            header.flags |= flag::UNLINKED;
+        if self.is_held(loc) {
+            self.slabs.arena.header_mut(loc).withdraw();
         } else {
             self.free_item(loc);
         }
     }
 
-    /// Gives all chunks of an unlinked item back.
+    /// Gives all chunks of an item back.
     pub(super) fn free_item(&mut self, loc: Loc) {
         if self.slabs.arena.header(loc).has(flag::LARGE) {
+            self.slabs.arena.header_mut(loc).withdraw();
             let mut next = self.slabs.arena.large(loc).1;
             while next.is_some() {
                 let following = self.slabs.arena.header(next).next;
@@ -239,21 +243,24 @@ impl Shard {
 
     /// Keeps the page's earliest expiry time, by which the crawler skips pages.
     #[inline]
-    fn note_expiry(&mut self, loc: Loc, exptime: u32) {
+    pub(super) fn note_expiry(&mut self, loc: Loc, exptime: u32) {
         if exptime != 0 {
             let page = self.slabs.page_mut(PageId::of(loc));
             page.expires_first = page.expires_first.min(exptime);
         }
     }
 
-    /// Gives an item the next sequence and CAS id. False if it has no room for a chosen id.
+    /// Gives an item the next sequence and CAS id. Withdraws it for that; whoever has changed what
+    /// else is to change publishes it. False, and nothing done, if it has no room for a chosen id.
     pub(super) fn renew_cas(&mut self, loc: Loc, cas_new: Option<u64>) -> bool {
         let wide = self.slabs.arena.header(loc).has(flag::WIDE_CAS);
         if cas_new.is_some() && self.config.cas && !wide {
             return false;
         }
         let sequence = self.next_sequence();
-        self.slabs.arena.header_mut(loc).set_sequence(sequence);
+        let header = self.slabs.arena.header_mut(loc);
+        header.withdraw();
+        header.set_sequence(sequence);
         if wide {
             let cas = cas_new.unwrap_or_else(|| self.cas_from(sequence));
             self.slabs.arena.set_wide_cas(loc, cas);

@@ -50,33 +50,32 @@ impl Shard {
 
     /// Marks an item as stale, so that one reader is told to fetch it anew.
     fn invalidate(&mut self, key: &Key<'_>, loc: Loc, options: &DeleteOptions) -> bool {
-        let Some(loc) = self.recas(key, loc, options.cas_new) else { return false };
+        if !self.renew_cas(loc, options.cas_new) {
+            return self.invalidate_copy(key, loc, options).is_some();
+        }
         if let Some(exptime) = options.exptime {
             self.set_exptime(loc, exptime);
         }
         let header = self.slabs.arena.header_mut(loc);
         header.mark(mark::STALE, true);
         header.mark(mark::TOKEN_SENT, false);
+        header.publish();
         true
     }
 
-    /// Gives an item the next CAS id, or a chosen one, for which it may have to move to a larger
-    /// chunk. `None` if there is no memory for that.
-    pub(super) fn recas(&mut self, key: &Key<'_>, loc: Loc, cas_new: Option<u64>) -> Option<Loc> {
-        if self.renew_cas(loc, cas_new) {
-            return Some(loc);
-        }
-        let before = *self.slabs.arena.header(loc);
-        let recipe = self.recipe_of(loc, cas_new);
+    /// The same for an item without room for the CAS id that a client chose: it becomes another.
+    /// `None` if there is no memory for that.
+    fn invalidate_copy(&mut self, key: &Key<'_>, loc: Loc, options: &DeleteOptions) -> Option<Loc> {
+        let used = self.slabs.arena.header(loc).flags & (flag::FETCHED | flag::ACTIVE);
         let value_bytes = self.slabs.arena.value_bytes(loc);
+        let mut recipe = self.recipe_of(loc, options.cas_new);
+        recipe.exptime = options.exptime.unwrap_or(recipe.exptime);
+        recipe.marks |= mark::STALE;
         let new = self.recreate(key, loc, value_bytes, &recipe, |shard, old, new| {
             let arena = &mut shard.slabs.arena;
             super::chain::Writer::at(arena, new, 0).write_item(arena, old);
         })?;
-        let header = self.slabs.arena.header_mut(new);
-        header.flags |= before.flags & (flag::FETCHED | flag::ACTIVE);
-        header.mark(mark::STALE, before.is_marked(mark::STALE));
-        header.mark(mark::TOKEN_SENT, before.is_marked(mark::TOKEN_SENT));
+        self.slabs.arena.header_mut(new).flags |= used;
         Some(new)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A value that replaces another and falls into the same class is written over it: no chunk
 //! changes hands and no list is touched. The item counts as used, so that the LRU lets it stay
-//! when it gets to the tail.
+//! when it gets to the tail. While it is being written over it is withdrawn.
 
 use super::chain::{Piece, Writer};
 use super::item::{Header, Loc, Shape, flag, mark};
@@ -157,6 +157,7 @@ impl Shard {
     fn overwrite(&mut self, loc: Loc, key: &Key<'_>, shape: &Shape, recipe: &Recipe, value: &[u8]) {
         let Header { prev, next, flags, .. } = *self.slabs.arena.header(loc);
         let bytes_before = self.slabs.arena.item_bytes(loc);
+        self.slabs.arena.header_mut(loc).withdraw();
         self.write_head(loc, key.bytes, shape, recipe);
         if shape.parts & flag::LARGE != 0 {
             self.slabs.arena.set_large(loc, shape.value_bytes, Loc::NONE);
@@ -164,8 +165,9 @@ impl Shard {
         let header = self.slabs.arena.header_mut(loc);
         header.prev = prev;
         header.next = next;
-        header.flags |= flags & flag::SEGMENT | flag::ACTIVE;
         self.write_value(loc, shape, value);
+        let flags = shape.parts | flags & flag::SEGMENT | flag::ACTIVE | flag::LINKED;
+        self.slabs.arena.header_mut(loc).set_flags(flags);
         self.resized(loc, bytes_before, shape.total_bytes());
         self.counters.total_items += 1;
     }

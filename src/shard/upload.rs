@@ -5,7 +5,7 @@
 //! is pinned and in no list, so it can neither be seen, evicted nor moved.
 
 use super::chain::{Piece, Writer};
-use super::item::{KEY_BYTES_MAX, Loc, flag, mark};
+use super::item::{KEY_BYTES_MAX, Loc, mark};
 use super::place::Recipe;
 use super::slab::HeldValue;
 use super::store::Verdict;
@@ -74,17 +74,16 @@ impl Shard {
         let Some(loc) = self.make(key.bytes, &shape, &recipe) else {
             return Err(self.fail(key, options, Stored::OutOfMemory));
         };
-        self.slabs.arena.header_mut(loc).flags |= flag::UNLINKED;
         self.hold(loc);
         let value = HeldValue::new(&self.slabs.arena, loc);
         let rest = value.first();
         Ok(Reservation { value, rest, remaining: value_bytes, hash: key.hash, options: *options })
     }
 
-    /// What [`Shard::reserve`] does for a value that is known to be over the limit: counts the
-    /// failure and removes the present item if the options say so.
-    pub fn refuse_too_large(&mut self, key: &Key<'_>, options: &StoreOptions) {
-        self.fail(key, options, Stored::TooLarge);
+    /// What [`Shard::reserve`] does for a value that is known to have no place: counts the failure
+    /// and removes the present item if the options say so.
+    pub fn refuse(&mut self, key: &Key<'_>, options: &StoreOptions, why: Stored) -> Stored {
+        self.fail(key, options, why)
     }
 
     /// Stores a value that is filled.
@@ -100,7 +99,6 @@ impl Shard {
         let length = bytes.len();
         buffer[..length].copy_from_slice(bytes);
         let key = Key { bytes: &buffer[..length], hash };
-        self.slabs.arena.header_mut(loc).flags &= !flag::UNLINKED;
         match self.admit(&key, &options) {
             Verdict::Insert => self.commit_new(&key, &options, loc),
             Verdict::Replace(old) => self.commit_over(&key, old, loc),
@@ -120,14 +118,13 @@ impl Shard {
 
     /// Frees an upload's chunks.
     fn discard(&mut self, loc: Loc) {
-        self.slabs.arena.header_mut(loc).flags |= flag::UNLINKED;
         self.unhold(loc);
     }
 
     /// Makes an upload an ordinary item that is not linked yet. Its place in the order of stores
     /// is now, not when the upload began.
     fn finish_upload(&mut self, loc: Loc) {
-        self.unhold(loc);
+        self.let_go(loc);
         let cas = self.slabs.arena.wide_cas(loc);
         self.renew_cas(loc, cas);
         let now = self.now;

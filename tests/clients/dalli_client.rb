@@ -1,4 +1,4 @@
-# Debian's Dalli against the server at ARGV[0]: the binary protocol. tests/meta.rs sends what newer ones do.
+# Debian's Dalli against the server at ARGV[0]: the binary protocol. tests/meta.rs sends what Dalli 5 does.
 require 'dalli'
 
 def same(found, expected, what)

@@ -72,7 +72,15 @@ impl Server {
     }
 
     fn start_with(binary: &Path, variables: &[(&str, &Path)], args: &[&str]) -> Self {
-        let port = free_port();
+        Self::start_at(free_port(), binary, variables, args)
+    }
+
+    /// The server of this project on the port that another one has just left.
+    pub(crate) fn ringcached_at(port: u16, args: &[&str]) -> Self {
+        Self::start_at(port, &subject_binary(), &[], &on_loopback(args))
+    }
+
+    fn start_at(port: u16, binary: &Path, variables: &[(&str, &Path)], args: &[&str]) -> Self {
         let log = super::scratch_path(&format!("{port}.log"));
         let mut command = command(binary, port);
         let output = fs::File::create(&log).expect("a log file can be made");

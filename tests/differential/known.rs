@@ -91,8 +91,6 @@ const KNOWN: &[Known] = known! {
         => BAD, "OK\r\n";
     "the window of the page mover became a setting": "slabs automove window 1\r\n"
         => BAD, "CLIENT_ERROR automove window too low or too high\r\n";
-    "certificates are a matter of builds with TLS": "refresh_certs\r\n"
-        => "Error TLS not enabled\r\n", "ERROR\r\n";
 };
 
 const KNOWN_META: &[Known] = known! {

@@ -78,6 +78,19 @@ impl State {
         line::OK
     }
 
+    /// Reads the certificates again. What is wrong with them is the answer.
+    pub(super) fn refresh_certificates(&mut self, id: ConnId, noreply: bool) {
+        let outcome = match &self.shared.tls {
+            Some(keeper) => keeper.refresh(),
+            None => Err("Error TLS not enabled".to_owned()),
+        };
+        match outcome {
+            _ if noreply => {}
+            Ok(()) => self.reply(id, line::OK),
+            Err(why) => self.reply(id, format!("{why}\r\n").as_bytes()),
+        }
+    }
+
     pub(super) fn reassign(&self, classes: Checked<(i32, i32)>) -> Answer {
         if !self.shared.config.slab_reassign {
             return line::REASSIGN_DISABLED;
@@ -105,15 +118,14 @@ impl State {
     pub(super) fn automove(&self, setting: Automove) -> Answer {
         let mut live = self.shared.admin.change_live();
         match setting {
-            Automove::Mode(mode) => {
-                live.automove = mode;
-                for_each_shard(&self.shared, |shard| shard.set_automove(mode));
-            }
-            // The engine compares ages by rules of its own; these are kept to be shown.
+            Automove::Mode(mode) => live.automove = mode,
             Automove::Ratio(ratio) => live.automove_ratio = ratio,
+            // Kept to be shown: there is no flash to hold memory free for, and no samples.
             Automove::FreeRatio(ratio) => live.automove_freeratio = ratio,
             Automove::Window(window) => live.automove_window = window,
         }
+        let (mode, ratio) = (live.automove, live.automove_ratio);
+        for_each_shard(&self.shared, |shard| shard.set_automove(mode, ratio));
         line::OK
     }
 

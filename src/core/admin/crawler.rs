@@ -57,7 +57,7 @@ impl State {
             return line::WATCH_NOT_ALLOWED;
         }
         let Some(client) = self.clients.get_mut(id) else { return line::WATCH_FAILED };
-        if client.has_output() {
+        if client.owes_replies() {
             return line::WATCH_PIPELINED;
         }
         let streams = match streams {
@@ -72,6 +72,9 @@ impl State {
         client.conn.parser.swallow(usize::MAX);
         admin.update_traced();
         self.registry().set_doing(id, Doing::Watching);
+        if streams.contains(WatchStreams::EVICTIONS) {
+            self.take_down_evictions(true);
+        }
         line::OK
     }
 
@@ -79,6 +82,9 @@ impl State {
     pub(in crate::core) fn end_task(&mut self, id: ConnId, task: &Task) {
         if matches!(task, Task::Watch) {
             self.shared.admin.watch.remove(self.index, id);
+            if !self.shared.admin.watch.wants(WatchStreams::EVICTIONS) {
+                self.take_down_evictions(false);
+            }
             self.shared.admin.update_traced();
         }
     }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::detail::Uses;
+use super::facts::for_each_shard;
 use super::watch::{Line, Offered};
 use crate::conn::ConnId;
 use crate::core::group::Group;
@@ -17,7 +18,7 @@ use crate::core::state::State;
 use crate::core::trace::{Event, Seen};
 use crate::protocol::admin::WatchStreams;
 use crate::protocol::key::KEY_BYTES_MAX;
-use crate::shard::{Miss, Stored};
+use crate::shard::{EvictedRecord, Miss, Shard, Stored};
 
 /// Lines that a core has written in this turn.
 pub(in crate::core) struct Log {
@@ -137,6 +138,28 @@ impl State {
         self.log_to_send = text;
     }
 
+    /// Has the shards take down what they evict, or no longer.
+    pub(super) fn take_down_evictions(&self, wanted: bool) {
+        for_each_shard(&self.shared, |shard| shard.watch_evictions(wanted));
+    }
+
+    /// Makes log lines of what the shards have evicted since some core last did so.
+    pub(in crate::core) fn log_evictions(&mut self) {
+        let mut evicted = std::mem::take(&mut self.evicted);
+        for number in 0..self.shared.shards.len() {
+            evicted.make_room();
+            self.shared.shards[number].run(&mut |shard: &mut Shard| {
+                shard.swap_evicted(&mut evicted);
+            });
+            for (key, record) in evicted.iter() {
+                self.log(WatchStreams::EVICTIONS, |line| put_evicted(line, key, record));
+            }
+            self.counters().log_dropped.add(evicted.lost());
+            evicted.clear();
+        }
+        self.evicted = evicted;
+    }
+
     /// Makes log lines and counts of what a group's operations did.
     pub(in crate::core) fn tell_trace(&mut self, group: &Group<'_>) {
         let events = self.replies.trace.take();
@@ -227,6 +250,18 @@ fn put_got(line: &mut Vec<u8>, key: &[u8], found: Result<Seen, Miss>, fd: i32) {
     put(line, format_args!("type=item_get key="));
     put_uri(line, key);
     put(line, format_args!(" status={status} clsid={class} cfd={fd} size={bytes}"));
+}
+
+fn put_evicted(line: &mut Vec<u8>, key: &[u8], record: EvictedRecord) {
+    let fetched = if record.fetched { "yes" } else { "no" };
+    let ttl_s = record.ttl_s.map_or(-1, i64::from);
+    let EvictedRecord { idle_s, class, value_bytes, .. } = record;
+    put(line, format_args!("type=eviction key="));
+    put_uri(line, key);
+    let class = class.0;
+    let rest =
+        format_args!(" fetch={fetched} ttl={ttl_s} la={idle_s} clsid={class} size={value_bytes}");
+    put(line, rest);
 }
 
 fn stored(outcome: Stored) -> (&'static str, u8) {

@@ -55,7 +55,12 @@ impl Command<'_, '_> {
                 };
                 let was = replies.trace.look(shard, &self.item(*key));
                 replies.trace.looked(was, shard);
-                self.answer_arithmetic(shard.arithmetic(&self.item(*key), &options), replies);
+                let computed = shard.arithmetic(&self.item(*key), &options);
+                if let Computed::Value { created: true, exptime, .. } = computed {
+                    let ttl_s = exptime.saturating_sub(self.clock.now);
+                    replies.trace.placed("add", shard, &self.item(*key), ttl_s);
+                }
+                self.answer_arithmetic(computed, replies);
             }
             BinaryCommand::Version => self.succeed(0, VERSION, replies),
             BinaryCommand::Noop | BinaryCommand::Quit => self.succeed(0, b"", replies),

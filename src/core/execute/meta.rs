@@ -93,6 +93,9 @@ impl Command<'_, '_> {
         };
         let was = replies.trace.look(shard, &item);
         let deleted = shard.delete_with(&item, &options);
+        if deleted == Deleted::Deleted && options.clear {
+            replies.trace.placed("set", shard, &item, self.ttl_s(options.exptime.unwrap_or(0)));
+        }
         if deleted == Deleted::Deleted && !options.invalidate {
             replies.trace.deleted(was, "md");
         }
@@ -126,7 +129,11 @@ impl Command<'_, '_> {
         };
         let was = replies.trace.look(shard, &item);
         replies.trace.looked(was, shard);
-        let code = match shard.arithmetic(&item, &options) {
+        let computed = shard.arithmetic(&item, &options);
+        if let Computed::Value { created: true, exptime, .. } = computed {
+            replies.trace.placed("add", shard, &item, self.ttl_s(exptime));
+        }
+        let code = match computed {
             Computed::Value { .. } if self.meta.quiet() => return,
             Computed::Value { number, cas, exptime, created } => {
                 let before = if created { 0 } else { exptime_before.unwrap_or(exptime) };
@@ -173,6 +180,11 @@ impl Command<'_, '_> {
 
     fn exptime(&self, raw: Option<i64>) -> Option<u32> {
         raw.map(|raw| exptime_to_clock(raw, self.clock))
+    }
+
+    /// Seconds to live, as the log tells them.
+    fn ttl_s(&self, exptime: u32) -> u32 {
+        exptime.saturating_sub(self.clock.now)
     }
 
     fn get_options(&self, touched: Option<u32>) -> GetOptions {

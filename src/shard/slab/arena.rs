@@ -5,8 +5,12 @@
 use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::task::Waker;
 
-use super::region::{HUGE_PAGE_BYTES, Mapping, PageKind, Region};
+use super::ahead::Ahead;
+use super::book::{self, Book, Entry};
+use super::classes::ClassId;
+use super::region::{FilePart, HUGE_PAGE_BYTES, Mapping, PageKind, Region};
 use crate::shard::item::{Header, LOC_UNIT_BYTES, Loc, flag, key_at, large_at, wide_cas_at};
 
 /// Size of a slab page.
@@ -14,7 +18,7 @@ pub(in crate::shard) const PAGE_BYTES: usize = 1 << 20;
 /// Most bytes of a chunk that are fetched before it is used.
 const PREFETCH_BYTES_MAX: usize = 192;
 const PAGE_UNITS: u32 = (PAGE_BYTES / LOC_UNIT_BYTES) as u32;
-/// The first huge page of the range is never used, so that no chunk has location 0.
+/// The first huge page of the range holds the book and no chunk, so that none has location 0.
 pub(in crate::shard) const PAGE_FIRST: u32 = (HUGE_PAGE_BYTES / PAGE_BYTES) as u32;
 
 /// Number of a slab page in its arena.
@@ -44,14 +48,60 @@ impl Arena {
     /// Reserves addresses for `bytes` of pages.
     pub(in crate::shard) fn reserve(bytes: usize, kind: PageKind) -> io::Result<Self> {
         let mut region = Region::reserve(bytes + HUGE_PAGE_BYTES, kind)?;
-        // Never touched, so that it costs no memory and no chunk has location 0.
         region.skip(HUGE_PAGE_BYTES)?;
         Ok(Self { region })
+    }
+
+    /// Maps an arena that lies in a file; the book has its memory.
+    pub(in crate::shard) fn of_file(part: FilePart) -> io::Result<Self> {
+        let mut arena = Self { region: Region::of_file(part)? };
+        let book_bytes = book::words(arena.page_end()) * size_of::<u64>();
+        assert!(book_bytes <= HUGE_PAGE_BYTES, "the book fits its page");
+        arena.region.provide(0, book_bytes)?;
+        Ok(arena)
     }
 
     /// One past the last page that the range has room for.
     pub(in crate::shard) const fn page_end(&self) -> u32 {
         (self.region.reserved() / PAGE_BYTES) as u32
+    }
+
+    /// Whether it lies in a file.
+    pub(in crate::shard) const fn is_file(&self) -> bool {
+        self.region.is_file()
+    }
+
+    /// What is written down about the arena.
+    pub(in crate::shard) const fn book(&self) -> Book<'_> {
+        Book { region: &self.region, page_end: self.page_end() }
+    }
+
+    /// Begins a book in which nothing stands.
+    pub(in crate::shard) fn begin_book(&mut self) {
+        for number in 0..book::words(self.page_end()) {
+            book::set_word(&mut self.region, number, 0);
+        }
+    }
+
+    /// Writes an entry of the book.
+    pub(in crate::shard) fn note(&mut self, entry: Entry, value: u64) {
+        book::set_word(&mut self.region, entry as usize, value);
+    }
+
+    /// Writes down which class a page belongs to.
+    pub(in crate::shard) fn note_class(&mut self, page: PageId, class: ClassId) {
+        book::set_word(&mut self.region, book::class_at(page), u64::from(class.0));
+    }
+
+    /// Writes down what a page holds.
+    pub(in crate::shard) fn note_sum(&mut self, page: PageId) {
+        let (number, sum) = (book::sum_at(self.page_end(), page), self.sum(page));
+        book::set_word(&mut self.region, number, sum);
+    }
+
+    /// The sum of what a page holds.
+    pub(in crate::shard) fn sum(&self, page: PageId) -> u64 {
+        book::sum(self.bytes(page.start(), 0, PAGE_BYTES))
     }
 
     pub(in crate::shard) const fn kind(&self) -> PageKind {
@@ -73,9 +123,25 @@ impl Arena {
         self.region.commit(end.next_multiple_of(HUGE_PAGE_BYTES))
     }
 
+    /// From now on memory of the pages before `end` is provided before it is needed.
+    pub(in crate::shard) fn supply(&mut self, end: PageId, waker: &Waker) -> Option<Arc<Ahead>> {
+        self.region.supply(end.0 as usize * PAGE_BYTES, waker)
+    }
+
+    /// Says that pages up to and including `page` will be needed soon.
+    pub(in crate::shard) fn expect(&mut self, page: PageId) {
+        let end = (page.0 as usize + 1) * PAGE_BYTES;
+        self.region.expect(end.next_multiple_of(HUGE_PAGE_BYTES));
+    }
+
     /// Makes the kernel provide a committed page's memory at once.
     pub(in crate::shard) fn populate(&mut self, page: PageId) {
         self.region.populate(page.start().offset(), PAGE_BYTES);
+    }
+
+    /// Makes sure that a page of a file has memory.
+    pub(in crate::shard) fn provide(&mut self, page: PageId) -> io::Result<()> {
+        self.region.provide(page.start().offset(), PAGE_BYTES)
     }
 
     /// Gives a page's memory back to the system; false if it would not have it.

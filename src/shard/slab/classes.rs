@@ -59,6 +59,24 @@ impl ClassTable {
         Self::with_sizes(sizes)
     }
 
+    /// Makes the table of explicit sizes, in order; the largest chunk comes behind them.
+    ///
+    /// # Panics
+    /// If they do not rise, or there are too many.
+    #[must_use]
+    pub fn of(sizes: &[usize], chunk_bytes_max: usize) -> Self {
+        assert!(chunk_bytes_max <= PAGE_BYTES, "a chunk fits a page");
+        assert!(sizes.len() < CLASS_COUNT_MAX, "class ids end at {CLASS_COUNT_MAX}");
+        assert!(sizes.is_sorted_by(|a, b| a < b), "sizes rise");
+        let largest = chunk_bytes_max / LOC_UNIT_BYTES * LOC_UNIT_BYTES;
+        let rounded = sizes.iter().map(|size| size.next_multiple_of(LOC_UNIT_BYTES));
+        let mut all = vec![0];
+        all.extend(rounded.filter(|size| *size < largest).map(|size| size as u32));
+        all.dedup();
+        all.push(largest as u32);
+        Self::with_sizes(all)
+    }
+
     fn with_sizes(sizes: Vec<u32>) -> Self {
         let class = |bytes: usize| sizes[1..].partition_point(|&size| (size as usize) < bytes) + 1;
         let units = 0..=DIRECT_BYTES / LOC_UNIT_BYTES;
@@ -139,6 +157,14 @@ mod tests {
         assert_eq!(sizes, [64, 88, 120, 160]);
         assert_eq!(table.chunk_bytes(table.largest()), 512 << 10);
         assert!(table.count() < CLASS_COUNT_MAX);
+    }
+
+    #[test]
+    fn explicit_sizes_are_rounded_up_and_end_with_the_largest_chunk() {
+        let table = ClassTable::of(&[100, 101, 250, 1 << 20], 16 << 10);
+        let sizes: Vec<_> = table.ids().map(|id| table.chunk_bytes(id)).collect();
+        assert_eq!(sizes, [104, 256, 16 << 10]);
+        assert_eq!(table.class_for(105), ClassId(2));
     }
 
     #[test]

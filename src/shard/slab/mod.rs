@@ -4,26 +4,41 @@
 //! touch all of it: the class takes chunks from its front one by one and keeps freed chunks in a
 //! list. What a page holds is found by its number, so that no chunk need say its class.
 //!
+//! In a memory file the class of each page stands in the arena's book, and all chunks of a page are
+//! free before it gets there: what its bytes were under another class must not look like items.
+//!
 //! Pages that may be used are bounded by `pages_max`, which whoever owns the memory budget sets.
 //! A page given up goes to a pool of pages that still have memory, or back to the system.
 //!
 //! Invariant: `resident` pages are those of all classes plus those in the pool.
 
+mod ahead;
 mod arena;
+mod book;
 mod classes;
 mod held;
 mod lines;
 mod region;
 
+pub(super) use ahead::Ahead;
+pub use ahead::Supply;
 pub(super) use arena::{Arena, PAGE_BYTES, PAGE_FIRST, PageId};
+pub(super) use book::{Entry, set_word, word};
 pub use classes::{CLASS_COUNT_MAX, ClassId, ClassTable};
 pub(super) use held::HeldValue;
 pub(super) use lines::{BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, Table};
+pub use region::FilePart;
 pub use region::PageKind;
-pub(super) use region::Plain;
+pub(super) use region::{HUGE_PAGE_BYTES, Plain, Region};
 
 use super::item::{Header, LOC_UNIT_BYTES, Loc, flag, kind};
 use std::io;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Pages that are provided with memory before they are needed: those of the huge page that is
+/// being used and of the next one.
+const PAGES_AHEAD: u32 = (HUGE_PAGE_BYTES / PAGE_BYTES) as u32;
 
 /// What is known about a page.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,11 +98,22 @@ impl Slabs {
     /// Reserves addresses for `bytes_max` of pages; no page may be used until
     /// [`Slabs::set_pages_max`] allows it.
     pub(super) fn new(table: ClassTable, bytes_max: usize, kind: PageKind) -> io::Result<Self> {
-        let arena = Arena::reserve(bytes_max, kind)?;
+        let mut slabs = Self::of(table, Arena::reserve(bytes_max, kind)?);
+        slabs.arena.begin_book();
+        Ok(slabs)
+    }
+
+    /// Pages in a file. Which of them have a class is to be read from its book, see
+    /// [`Slabs::begin`] and [`Slabs::adopt_pages`].
+    pub(super) fn of_file(table: ClassTable, part: FilePart) -> io::Result<Self> {
+        Ok(Self::of(table, Arena::of_file(part)?))
+    }
+
+    fn of(table: ClassTable, arena: Arena) -> Self {
         let pages = vec![Page::default(); arena.page_end() as usize];
         let mut classes = vec![Class::new(PAGE_BYTES)];
         classes.extend(table.ids().map(|id| Class::new(table.chunk_bytes(id))));
-        Ok(Self {
+        Self {
             pool: Vec::with_capacity(pages.len()),
             released: Vec::with_capacity(pages.len()),
             arena,
@@ -98,7 +124,54 @@ impl Slabs {
             resident: 0,
             pages_max: 0,
             refusals: 0,
-        })
+        }
+    }
+
+    /// Takes the pages of a file as its book has them. Their chunks are neither used nor free
+    /// before [`Slabs::adopt_used`] or [`Slabs::adopt_free`] says so.
+    pub(super) fn adopt_pages(&mut self) {
+        for page in (PAGE_FIRST..self.arena.page_end()).rev().map(PageId) {
+            let class = ClassId(self.arena.book().class(page) as u8);
+            if class.0 == 0 {
+                self.released.push(page);
+                continue;
+            }
+            *self.page_mut(page) =
+                Page { class: class.0, expires_first: u32::MAX, ..Page::default() };
+            self.class_mut(class).pages += 1;
+            self.resident += 1;
+        }
+        self.fresh = self.arena.page_end();
+    }
+
+    /// Says that a chunk of an adopted page is in use.
+    pub(super) fn adopt_used(&mut self, loc: Loc) {
+        let id = self.class_of(loc);
+        self.page_mut(PageId::of(loc)).used += 1;
+        self.class_mut(id).used += 1;
+    }
+
+    /// Says that a chunk of an adopted page is free, whatever it was.
+    pub(super) fn adopt_free(&mut self, loc: Loc) {
+        self.list(self.class_of(loc), loc);
+    }
+
+    /// Whether a chunk of some class starts there.
+    pub(super) fn is_chunk(&self, loc: Loc) -> bool {
+        let page = PageId::of(loc);
+        if page.0 < PAGE_FIRST || page.0 >= self.fresh || self.page(page).class == 0 {
+            return false;
+        }
+        let (units, count) = (self.chunk_units(page), self.chunk_count(page));
+        let distance = loc.0 - page.start().0;
+        distance.is_multiple_of(units) && distance / units < count
+    }
+
+    /// From now on memory is provided before it is needed.
+    pub(super) fn supply(&mut self, waker: &Waker) -> Option<Arc<Ahead>> {
+        let ahead = self.arena.supply(PageId(PAGE_FIRST + self.pages_max), waker);
+        self.look_ahead();
+        ahead
     }
 
     /// Most pages that the address range has room for.
@@ -207,23 +280,21 @@ impl Slabs {
         let leaving = page.leaving;
         self.class_mut(id).used -= 1;
         if leaving {
-            self.set_free(loc, flag::UNLINKED);
+            self.arena.header_mut(loc).retire(flag::OFF_LIST);
         } else {
             self.list(id, loc);
         }
     }
 
-    fn set_free(&mut self, loc: Loc, flags: u8) {
-        *self.arena.header_mut(loc) = Header::new(kind::FREE, flags, 0, 0);
-    }
-
     /// Puts a free chunk in front of its class's list.
     fn list(&mut self, id: ClassId, loc: Loc) {
-        self.set_free(loc, 0);
+        self.arena.header_mut(loc).retire(0);
         let class = self.class_mut(id);
         let next = std::mem::replace(&mut class.free, loc);
         class.free_count += 1;
-        self.arena.header_mut(loc).next = next;
+        let header = self.arena.header_mut(loc);
+        header.prev = Loc::NONE;
+        header.next = next;
         if next.is_some() {
             self.arena.header_mut(next).prev = loc;
         }
@@ -257,11 +328,23 @@ impl Slabs {
             self.list(id, loc);
         }
         *self.page_mut(page) = Page { class: id.0, expires_first: u32::MAX, ..Page::default() };
+        if self.arena.is_file() {
+            self.clear_page(page);
+        }
+        self.arena.note_class(page, id);
         let class = self.class_mut(id);
         class.cut = page.start();
         class.cut_left = class.chunks_per_page;
         class.pages += 1;
         true
+    }
+
+    /// Makes all chunks of a page free ones, whatever its bytes were.
+    fn clear_page(&mut self, page: PageId) {
+        let (start, units) = (page.start().0, self.chunk_units(page));
+        for number in 0..self.chunk_count(page) {
+            self.arena.header_mut(Loc(start + number * units)).retire(0);
+        }
     }
 
     fn take_page(&mut self) -> Option<PageId> {
@@ -271,22 +354,42 @@ impl Slabs {
         if let Some(page) = self.pool.pop() {
             return Some(page);
         }
-        let page = self.released.pop().or_else(|| self.commit_page())?;
-        self.resident += 1;
-        Some(page)
+        let gained = self.gain_page();
+        self.refusals += u64::from(gained.is_err());
+        gained.ok()
     }
 
-    fn commit_page(&mut self) -> Option<PageId> {
+    /// Gets memory for one page more.
+    fn gain_page(&mut self) -> io::Result<PageId> {
+        let page = match self.released.last() {
+            Some(&page) => {
+                self.arena.provide(page)?;
+                self.released.pop();
+                page
+            }
+            None => self.commit_page()?,
+        };
+        self.resident += 1;
+        self.look_ahead();
+        Ok(page)
+    }
+
+    fn commit_page(&mut self) -> io::Result<PageId> {
         let page = PageId(self.fresh);
         if page.0 >= self.arena.page_end() {
-            return None;
+            return Err(io::Error::from(io::ErrorKind::OutOfMemory));
         }
-        if self.arena.commit(page).is_err() {
-            self.refusals += 1;
-            return None;
-        }
+        self.arena.commit(page)?;
         self.fresh += 1;
-        Some(page)
+        Ok(page)
+    }
+
+    /// Has memory provided for the pages that will be taken next, as far as the bound allows any.
+    fn look_ahead(&mut self) {
+        let allowed = self.pages_max.saturating_sub(self.resident).min(PAGES_AHEAD);
+        if allowed > 0 {
+            self.arena.expect(PageId(self.fresh + allowed - 1));
+        }
     }
 
     /// Provides memory for all pages that the bound allows and puts them into the pool.
@@ -295,11 +398,8 @@ impl Slabs {
     /// When the system has less memory.
     pub(super) fn populate(&mut self) -> io::Result<()> {
         while self.resident < self.pages_max {
-            let Some(page) = self.commit_page() else {
-                return Err(io::Error::from(io::ErrorKind::OutOfMemory));
-            };
+            let page = self.gain_page()?;
             self.arena.populate(page);
-            self.resident += 1;
             self.pool.push(page);
         }
         self.pool.reverse();
@@ -324,9 +424,9 @@ impl Slabs {
 
     /// Takes a free chunk of a leaving page out of the free list.
     pub(super) fn discard_free(&mut self, loc: Loc) {
-        if !self.arena.header(loc).has(flag::UNLINKED) {
+        if !self.arena.header(loc).has(flag::OFF_LIST) {
             self.unlist(self.class_of(loc), loc);
-            self.set_free(loc, flag::UNLINKED);
+            self.arena.header_mut(loc).retire(flag::OFF_LIST);
         }
     }
 
@@ -334,6 +434,7 @@ impl Slabs {
     /// to the system if there are too many.
     pub(super) fn finish_leaving(&mut self, page: PageId) {
         assert!(self.page(page).leaving && self.page(page).used == 0);
+        self.arena.note_class(page, ClassId(0));
         *self.page_mut(page) = Page::default();
         self.pool.push(page);
         self.trim_pool();
@@ -346,7 +447,7 @@ impl Slabs {
         self.page_mut(page).leaving = false;
         for (number, loc) in (0..).zip(self.chunks(page)) {
             let header = self.arena.header(loc);
-            let free = header.key_bytes == kind::FREE && header.has(flag::UNLINKED);
+            let free = header.key_bytes == kind::FREE && header.has(flag::OFF_LIST);
             if free || number >= count {
                 self.list(id, loc);
             }

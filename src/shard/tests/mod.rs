@@ -1,7 +1,7 @@
 //! Tests of the shard as a whole, beside those in its files.
 
 mod behaviour;
-mod model;
+pub(super) mod model;
 mod pressure;
 
 use super::{Key, Shard, ShardConfig, StoreMode, StoreOptions, Stored, hash_key};

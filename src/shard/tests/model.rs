@@ -26,8 +26,8 @@ struct Upload {
     entry: Entry,
 }
 
-struct Model {
-    shard: Shard,
+pub(in crate::shard) struct Model {
+    pub(in crate::shard) shard: Shard,
     map: HashMap<Vec<u8>, Entry>,
     pins: Vec<(Pinned, Vec<u8>)>,
     uploads: Vec<Upload>,
@@ -39,15 +39,22 @@ struct Model {
 
 impl Model {
     fn new(seed: u64, memory_mb: usize, lossy: bool) -> Self {
-        let config = ShardConfig {
+        Self::on(Shard::new(Self::config(seed, memory_mb)).unwrap(), seed, lossy)
+    }
+
+    pub(in crate::shard) fn config(seed: u64, memory_mb: usize) -> ShardConfig {
+        ShardConfig {
             memory_bytes: memory_mb << 20,
             item_bytes_max: 4 << 20,
             hash_power: 6,
             slab_chunk_bytes_max: if seed.is_multiple_of(2) { 512 << 10 } else { 16 << 10 },
             ..ShardConfig::default()
-        };
+        }
+    }
+
+    pub(in crate::shard) fn on(shard: Shard, seed: u64, lossy: bool) -> Self {
         Self {
-            shard: Shard::new(config).unwrap(),
+            shard,
             map: HashMap::new(),
             pins: Vec::new(),
             uploads: Vec::new(),
@@ -320,7 +327,8 @@ impl Model {
         }
     }
 
-    fn run(&mut self, steps: u32) {
+    /// Works on, and stops amid sends and uploads.
+    pub(in crate::shard) fn work(&mut self, steps: u32) {
         for _ in 0..steps {
             match self.random.below(100) {
                 0..45 => self.store(),
@@ -333,6 +341,17 @@ impl Model {
                 _ => self.administer(),
             }
         }
+    }
+
+    /// Goes on with a shard that was found again. What was under way is forgotten, as by a kill.
+    pub(in crate::shard) fn go_on_with(&mut self, shard: Shard) {
+        self.pins.drain(..).for_each(std::mem::forget);
+        self.uploads.drain(..).for_each(std::mem::forget);
+        self.shard = shard;
+    }
+
+    pub(in crate::shard) fn run(&mut self, steps: u32) {
+        self.work(steps);
         while !self.pins.is_empty() {
             self.unpin();
         }

@@ -1,0 +1,92 @@
+//! The network floor: a server that answers `END` to every line and does nothing else.
+//!
+//! It stands on the same ring, with the same waits, as the real one, so what ringcached takes
+//! beyond it per request is the price of being a cache: parsing, the token, the lookup, the reply.
+//! `benches/peers.py` runs it beside the others; `cargo run --release --example echo PORT` alone.
+
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+
+use ringcached::config::limits::CONNECTIONS_DEFAULT;
+use ringcached::ring::{BlockPool, Completion, Op, Ring, Setup, Token, Wait};
+
+#[derive(Default)]
+struct Echo {
+    sockets: Vec<RawFd>,
+    /// Lines that each connection is still to be answered.
+    owed: Vec<u32>,
+    sending: Vec<bool>,
+    /// Connections that something happened to in this turn.
+    touched: Vec<u32>,
+    pool: BlockPool,
+}
+
+impl Echo {
+    fn take(&mut self, ring: &mut Ring, completion: &Completion) {
+        let slot = completion.token.slot();
+        match completion.token.op() {
+            Op::Accept => self.welcome(ring, completion),
+            Op::Receive => {
+                if let Some(received) = &completion.received {
+                    let lines = memchr::memchr_iter(b'\n', ring.bytes(received)).count();
+                    self.owed[slot as usize] += lines as u32;
+                    self.touched.push(slot);
+                }
+                if !completion.more && completion.result > 0 {
+                    ring.receive(self.sockets[slot as usize], completion.token);
+                }
+            }
+            Op::Send => {
+                self.sending[slot as usize] = false;
+                self.pool.give_message(ring.take_message(slot).expect("it was sent"));
+                self.touched.push(slot);
+            }
+            _ => {}
+        }
+    }
+
+    /// Connections are never closed: the load ends with the process.
+    fn welcome(&mut self, ring: &mut Ring, completion: &Completion) {
+        let Some(socket) = completion.accepted() else { return };
+        let slot = self.sockets.len() as u32;
+        let socket = socket.into_raw_fd();
+        self.sockets.push(socket);
+        self.owed.push(0);
+        self.sending.push(false);
+        ring.receive(socket, Token::new(Op::Receive, slot, 0));
+    }
+
+    fn answer(&mut self, ring: &mut Ring) {
+        for slot in self.touched.drain(..) {
+            let index = slot as usize;
+            if self.owed[index] == 0 || self.sending[index] {
+                continue;
+            }
+            let mut message = self.pool.take_message();
+            for _ in 0..std::mem::take(&mut self.owed[index]) {
+                message.append(b"END\r\n", &mut self.pool);
+            }
+            self.sending[index] = true;
+            ring.send(self.sockets[index], message, Token::new(Op::Send, slot, 0));
+        }
+    }
+}
+
+fn main() -> std::io::Result<()> {
+    let port = std::env::args().nth(1).and_then(|port| port.parse().ok());
+    let listener = TcpListener::bind(("127.0.0.1", port.expect("usage: echo PORT")))?;
+    let setup = Setup { files: CONNECTIONS_DEFAULT as u32, ..Setup::default() };
+    let mut ring = Ring::new(&setup)?;
+    ring.accept(listener.as_raw_fd(), Token::new(Op::Accept, 0, 0));
+    let (mut echo, mut completions, mut load) = (Echo::default(), Vec::new(), 0);
+    loop {
+        ring.enter(Wait::after(load, None))?;
+        ring.drain(&mut completions);
+        load = completions.len();
+        for completion in completions.drain(..) {
+            echo.take(&mut ring, &completion);
+        }
+        echo.answer(&mut ring);
+        ring.recycle();
+    }
+}

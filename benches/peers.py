@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The paired end-to-end benchmark: ringcached beside every peer found, one command.
 
-    cargo build --release --workspace --examples && python3 benches/peers.py [--rounds N] [--time 1s] [--only WORD]
+    cargo build --release --workspace --examples && python3 benches/peers.py [--only WORD]
 
 Peers: memcached from $MEMCACHED or PATH, pogocache from $POGOCACHE or PATH. Every scenario is run by
 `loadgen --compare`: the servers take turns, round after round, with the same client, so that what
@@ -17,22 +17,17 @@ The "floor" rows have one server more: `bare echo` (benches/echo.rs) answers END
 same ring and does nothing else, so it shows what of a request is the network's.
 """
 
-import argparse
-import datetime
+import contextlib
 import json
-import os
-import pathlib
-import platform
-import shutil
 import subprocess
-import sys
 import tempfile
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-RELEASE = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
-SMALL = "--keys 100k --key-size 14 --value-size 64"
-LARGE = "--keys 5M --key-size 14 --value-size 64"
+import bench
+from bench import CLIENT_CPUS, ITEM, RELEASE, Server
+
+SMALL = f"--keys 100k {ITEM}"
+LARGE = f"--keys 5M {ITEM}"
+MEMORY_MB = 2048
 
 # (name, cores, arguments of loadgen)
 SCENARIOS = [
@@ -53,57 +48,19 @@ SCENARIOS = [
 ]
 
 
-def peers():
-    """Name and command line of each server that is there; {port}, {cores} and {mb} are filled in."""
-    found = []
-    memcached = os.environ.get("MEMCACHED") or shutil.which("memcached")
-    user = ["-u", "root"] if os.geteuid() == 0 else []
-    if memcached:
-        found.append(("memcached", [memcached, *user, "-l", "127.0.0.1", "-p", "{port}",
-                                    "-t", "{cores}", "-m", "{mb}", "-c", "4096"]))
-    pogocache = os.environ.get("POGOCACHE") or shutil.which("pogocache")
-    if pogocache:
-        found.append(("pogocache", [pogocache, "-h", "127.0.0.1", "-p", "{port}",
-                                    "--threads", "{cores}", "--maxmemory", "{mb}mb"]))
-    found.append(("ringcached", [str(RELEASE / "ringcached"), *user, "-l", "127.0.0.1",
-                                 "-p", "{port}", "-t", "{cores}", "-m", "{mb}", "-c", "4096"]))
-    return found
-
-
-ECHO = ("bare echo", [str(RELEASE / "examples/echo"), "{port}"])
-
-
-def start(command, port, cores):
-    filled = [part.format(port=port, cores=cores, mb=2048) for part in command]
-    server = subprocess.Popen(filled, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(0.5)
-    if server.poll() is not None:
-        sys.exit(f"{filled[0]} ended at start with status {server.returncode}")
-    if cores == 1:
-        for task in os.listdir(f"/proc/{server.pid}/task"):
-            os.sched_setaffinity(int(task), {0})
-    return server
-
-
-def run(scenario, options, servers):
+def run(scenario, options, names):
     _, cores, load = scenario
-    running = [start(command, options.port + at, cores) for at, (_, command) in enumerate(servers)]
-    try:
-        addresses = [f"127.0.0.1:{options.port + at},{server.pid}"
-                     for at, server in enumerate(running)]
-        client = ["--threads", "1", "--pin", "1"] if cores == 1 else \
-            ["--threads", "2", "--pin", "0,1"]
-        with tempfile.NamedTemporaryFile(suffix=".json") as report:
-            subprocess.run(
-                [RELEASE / "loadgen", "--compare", *addresses, "--rounds", str(options.rounds),
-                 "--time", options.time, "--warmup", "200ms", *client, *load.split(),
-                 "--quiet", "--json", report.name],
-                check=True, stdout=subprocess.DEVNULL)
-            return json.load(open(report.name))
-    finally:
-        for server in running:
-            server.kill()
-            server.wait()
+    with contextlib.ExitStack() as servers, tempfile.NamedTemporaryFile(suffix=".json") as report:
+        running = [servers.enter_context(Server(name, options.port + at, cores, MEMORY_MB))
+                   for at, name in enumerate(names)]
+        addresses = [f"127.0.0.1:{server.port},{server.pid}" for server in running]
+        cpus = CLIENT_CPUS[cores]
+        subprocess.run(
+            [RELEASE / "loadgen", "--compare", *addresses, "--rounds", str(options.rounds),
+             "--time", f"{options.seconds}s", "--warmup", "200ms", "--threads", str(len(cpus)),
+             "--pin", ",".join(map(str, cpus)), *load.split(), "--quiet", "--json", report.name],
+            check=True, stdout=subprocess.DEVNULL)
+        return json.load(report)
 
 
 def cell(standing, base):
@@ -120,19 +77,9 @@ def cell(standing, base):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each scenario (5)")
-    parser.add_argument("--time", default="1s", help="length of each run (1s)")
-    parser.add_argument("--only", default="", help="only scenarios whose name holds this")
-    parser.add_argument("--port", type=int, default=21200, help="first of the ports used (21200)")
-    options = parser.parse_args()
-    for program in ("ringcached", "loadgen", "examples/echo"):
-        if not (RELEASE / program).exists():
-            sys.exit(f"{program} is not built: run cargo build --release --workspace --examples first")
-    servers = peers()
-    names = [name for name, _ in servers]
-    print(f"{datetime.date.today()}, {platform.system()} {platform.release()}, "
-          f"{os.cpu_count()} CPUs; medians of {options.rounds} interleaved runs of {options.time}")
+    options = bench.options(__doc__, port=21200).parse_args()
+    bench.begin(options.rounds, options.seconds, ("examples/echo",))
+    names = list(bench.peers())
     print("CPU of the server per key; keys/s; p50/p99/p99.9 us; **ringcached's CPU / this one's**\n")
     print("| scenario | " + " | ".join(names) + " |")
     print("|---" * (len(names) + 1) + "|")
@@ -140,7 +87,7 @@ def main():
         if options.only not in scenario[0]:
             continue
         floor = scenario[0].startswith("floor")
-        standings = run(scenario, options, [ECHO] * floor + servers)
+        standings = run(scenario, options, list(bench.ECHO) * floor + names)
         base = standings[-1]
         cells = [cell(standing, base) for standing in standings]
         if floor:

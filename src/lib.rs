@@ -25,6 +25,7 @@
 //! - [`shard`]: one shard of the cache: slab arena, index, LRU, expiry; pure but for its memory;
 //! - [`mesh`]: tokens and mailboxes, by which cores lend each other their shards;
 //! - [`ring`]: all that touches io_uring;
+//! - [`tls`]: sessions and certificates; bytes in, bytes out;
 //! - [`conn`]: connections: their slots, input, output and state;
 //! - [`core`]: one core's loop, which joins all of the above;
 //! - [`control`]: the glommio executor beside the cores;
@@ -43,3 +44,4 @@ pub mod protocol;
 pub mod ring;
 pub mod server;
 pub mod shard;
+pub mod tls;

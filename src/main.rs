@@ -1,9 +1,9 @@
 //! The server's binary: flags, configuration, the machine, the server, an exit code.
 //!
-//! The order below is the order of start-up. Limits can be raised only before privileges are
-//! dropped; io_uring must be probed as the user that will serve; the fork of `-d` must come before
-//! any thread; and nothing is bound before all of that has passed, so that a server that cannot run
-//! never holds a port.
+//! The order below is the order of start-up. Private keys can be read and limits be raised only
+//! before privileges are dropped; io_uring must be probed as the user that will serve; the fork of
+//! `-d` must come before any thread; and nothing is bound before all of that has passed, so that a
+//! server that cannot run never holds a port.
 
 use std::env;
 use std::io::{self, Write};
@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use ringcached::config::{Asked, Budget, Config, Failure, Flags, Host, Note};
 use ringcached::os::{affinity, daemon, facts::HostFacts, privileges, probe, rlimits, signals};
 use ringcached::server;
+use ringcached::tls::Keeper;
 
 const LICENSE: &str = include_str!("../LICENSE");
 
@@ -40,6 +41,7 @@ fn start() -> Result<(), Failure> {
         return check();
     }
     let mut config = Config::new(&flags, &host())?;
+    let tls = Keeper::of(&config.tls).map_err(Failure::usage)?;
     rlimits::raise(&mut config)?;
     privileges::drop_to_user(&mut config)?;
     probe::io_uring()?;
@@ -48,7 +50,7 @@ fn start() -> Result<(), Failure> {
     }
     rlimits::lock_memory(&mut config);
     tell(&config);
-    server::run(config)
+    server::run(config, tls)
 }
 
 /// `--check`: the facts on stdout whatever the outcome, the reason of a failure on stderr.

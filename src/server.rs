@@ -10,23 +10,29 @@ use std::thread::JoinHandle;
 
 use crate::config::{Config, CpuId, Failure};
 use crate::control;
-use crate::core::{Administration, Core, CoreCounters, Guard, Inbox, Seen, Shared, Sockets};
+use crate::core::{
+    Administration, Core, CoreCounters, Guard, Handshakes, Inbox, Seen, Shared, Sockets,
+    help_with_handshakes,
+};
 use crate::os::{affinity, announce, daemon};
-use crate::shard::{LruConfig, MemoryFile, ShardConfig};
+use crate::shard::{LruConfig, MemoryFile, Shard, ShardConfig};
+use crate::tls::Keeper;
 
 mod describe;
 mod listen;
 mod memory_file;
+mod supply;
 
 pub use listen::Bound;
 use memory_file::Memory;
+use supply::Supplier;
 
-/// Runs a server until a signal ends it.
+/// Runs a server until a signal ends it. With TLS, `tls` holds its certificates.
 ///
 /// # Errors
 /// What kept it from starting: a socket, memory, a ring, a file it was to write.
-pub fn run(config: Config) -> Result<(), Failure> {
-    let server = Server::new(config)?;
+pub fn run(config: Config, tls: Option<Keeper>) -> Result<(), Failure> {
+    let server = Server::new(config, tls)?;
     let _announcement = announce::listening(
         &server.shared.config,
         &server.bound.addresses,
@@ -52,10 +58,17 @@ impl Server {
     ///
     /// # Errors
     /// What the user has to know: which address or how much memory could not be had, and why.
-    pub fn new(config: Config) -> Result<Self, Failure> {
+    pub fn new(config: Config, tls: Option<Keeper>) -> Result<Self, Failure> {
         control::block_signals()?;
         let bound = Bound::new(&config)?;
         let Memory { shards, hash_seed, clock, file } = Memory::new(&config, hash_seed()?)?;
+        // Locked memory is provided in the moment that it is opened.
+        if !config.lock_memory {
+            let supplier = Supplier::start()?;
+            for (shard, cpu) in shards.iter().zip(&config.cpus) {
+                shard.run(&mut |shard: &mut Shard| supplier.take_on(shard, *cpu));
+            }
+        }
         bound.listen(config.backlog)?;
         let threads = config.threads;
         let inboxes = (0..threads)
@@ -68,10 +81,14 @@ impl Server {
             inboxes,
             counters: (0..threads).map(|_| CoreCounters::default()).collect(),
             placement: Mutex::new(vec![0; threads]),
+            upload_bytes: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
             verbosity: AtomicU8::new(config.verbosity),
             stopping: AtomicBool::new(false),
             cores_running: AtomicUsize::new(threads),
+            cores_draining: AtomicUsize::new(0),
             guard: Guard::of(&config)?,
+            tls,
+            handshakes: Handshakes::default(),
             seen: config.udp_port.map(|_| Seen::default()),
             admin: Administration::new(&config),
             config,
@@ -99,13 +116,17 @@ impl Server {
         for outcome in reports.iter().take(cores.len()) {
             outcome?;
         }
-        let control = control::spawn(Arc::clone(&self.shared))?;
+        let helpers = self.spawn_helpers()?;
+        control::spawn(&self.shared)?;
         ready()?;
         for core in cores {
             core.join().map_err(|_| Failure::os("a core", "panicked"))?;
         }
         self.shared.cores_running.store(0, Ordering::Release);
-        control.join().map_err(|_| Failure::os("the control plane", "panicked"))?;
+        self.shared.handshakes.close();
+        for helper in helpers {
+            helper.join().map_err(|_| Failure::os("a helper", "panicked"))?;
+        }
         self.close_file()
     }
 
@@ -114,6 +135,19 @@ impl Server {
         let Some(file) = &mut self.file else { return Ok(()) };
         memory_file::close(&self.shared.shards, file)
             .map_err(|error| Failure::os("the memory file (-e) can't be completed", error))
+    }
+
+    /// With TLS: the threads that make handshakes, as many as cores.
+    fn spawn_helpers(&self) -> Result<Vec<JoinHandle<()>>, Failure> {
+        let count = if self.shared.tls.is_some() { self.shared.config.threads } else { 0 };
+        let spawn = |index| {
+            let shared = Arc::clone(&self.shared);
+            std::thread::Builder::new()
+                .name(format!("handshakes-{index}"))
+                .spawn(move || help_with_handshakes(&shared))
+                .map_err(|error| Failure::os("no thread for handshakes", error))
+        };
+        (0..count).map(spawn).collect()
     }
 
     fn spawn_core(

@@ -114,6 +114,74 @@ fn requests_that_wait_unread_are_answered() {
     }
 }
 
+/// Connections that the kernel has completed and the server not accepted yet count as received,
+/// too; those that come after the end has begun are refused.
+#[test]
+fn connections_that_wait_unaccepted_are_answered() {
+    for cores in ["1", "2"] {
+        let server = Server::ringcached(&["-t", cores]);
+        server.connect().assert_in_step();
+        server.signal(Signal::SIGSTOP);
+        let mut wires: Vec<Wire> = (0..100).map(|_| server.connect()).collect();
+        wires.iter_mut().for_each(|wire| wire.send("set k 0 0 1\r\nx\r\nget k\r\n"));
+        server.signal(Signal::SIGTERM);
+        server.signal(Signal::SIGCONT);
+        for wire in &mut wires {
+            wire.expect("", "STORED\r\nVALUE k 0 1\r\nx\r\nEND\r\n");
+            assert!(wire.closes_within(END_WITHIN));
+        }
+        let port = server.port();
+        assert!(server.wait().status.success());
+        assert!(Wire::connect(port).is_err(), "nobody listens any more");
+    }
+}
+
+/// Writers that don't wait for replies fill the sockets on both sides. Nothing of what they had
+/// written when the signal came is lost, and they see the end as an end, not as a reset.
+#[test]
+fn pipelines_without_end_are_answered_as_far_as_they_were_written() {
+    const REQUEST: &[u8] = b"set key 0 0 10\r\n0123456789\r\n";
+    const AHEAD: usize = 3000;
+    for cores in ["1", "2"] {
+        let server = Server::ringcached(&["-t", cores]);
+        let signalled = AtomicBool::new(false);
+        let busy = AtomicUsize::new(0);
+        let pipeline = REQUEST.repeat(AHEAD);
+        thread::scope(|scope| {
+            let clients: Vec<_> = (0..CLIENTS)
+                .map(|_| {
+                    let mut wire = server.connect();
+                    let (signalled, busy, pipeline) = (&signalled, &busy, &pipeline);
+                    scope.spawn(move || {
+                        let (mut sent, mut answered) = (0, 0);
+                        while !signalled.load(Ordering::SeqCst) {
+                            wire.send(pipeline);
+                            sent += AHEAD;
+                            // One pipeline stays unread, so that there is always one on its way.
+                            if sent > AHEAD {
+                                wire.read_exactly(AHEAD * "STORED\r\n".len());
+                                answered += AHEAD;
+                            }
+                            busy.fetch_add(1, Ordering::Relaxed);
+                        }
+                        wire.expect("", "STORED\r\n".repeat(sent - answered));
+                        assert_eq!(wire.read_to_end(), End::Closed);
+                    })
+                })
+                .collect();
+            while busy.load(Ordering::Relaxed) < CLIENTS * 5 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            signalled.store(true, Ordering::SeqCst);
+            server.signal(Signal::SIGTERM);
+            for client in clients {
+                client.join().expect("the client got every reply");
+            }
+            assert!(server.wait().status.success());
+        });
+    }
+}
+
 #[test]
 fn an_idle_server_ends_at_once() {
     let server = Server::ringcached(&["-t", "2"]);

@@ -26,10 +26,12 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 fn wrong_command_lines_are_one_line_and_64() {
     for (line, part) in [
         ("-q", "unknown flag -q"),
-        ("--memory-limit=x", "--memory-limit \"x\": allowed is"),
-        ("-p 70000", "--port \"70000\""),
+        ("--memory-limit=x", "-m (--memory-limit) \"x\": allowed is"),
+        ("-m -5", "-m (--memory-limit) \"-5\": allowed is"),
+        ("-t", "-t (--threads) needs a value: allowed is a whole number from 1"),
+        ("-p 70000", "-p (--port) \"70000\""),
         ("-o bogus", "unknown suboption -o bogus"),
-        ("-Z", "-Z (TLS) is not available yet"),
+        ("-Z", "-Z (TLS) needs -o ssl_chain_cert=FILE"),
         ("-m 64 -I 64m", "too little for items of 64 MB"),
         ("-l nowhere.invalid", "nowhere.invalid"),
     ] {

@@ -31,15 +31,16 @@ const UNSAFE_ALLOWED: [&str; 5] =
 /// Which modules of the server a module may use. `config` stands for its limits only, where a
 /// module is told of no other: protocol, shard, mesh and ring know neither each other nor what the
 /// user typed.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("config", &["os"]),
     ("protocol", &["config::limits"]),
     ("shard", &["config::limits"]),
     ("mesh", &["config::limits"]),
     ("ring", &["config::limits"]),
     ("os", &["config"]),
+    ("tls", &["config"]),
     ("conn", &["config", "protocol"]),
-    ("core", &["config", "conn", "mesh", "os", "protocol", "ring", "shard"]),
+    ("core", &["config", "conn", "mesh", "os", "protocol", "ring", "shard", "tls"]),
     ("control", &["config", "core", "mesh", "os", "protocol", "shard"]),
 ];
 

@@ -32,6 +32,11 @@ const SUBMISSION_BYTES: usize = 64;
 const COMPLETION_BYTES: usize = 16;
 /// User-space bytes of one idle connection: its slot and its table entries.
 pub const CONNECTION_IDLE_BYTES: usize = 512;
+/// What an idle connection holds beyond that if it came by TLS: its keys and rustls's state of it,
+/// 4.7 KB as measured, and room for the certificate that the client has shown.
+pub const TLS_SESSION_BYTES: usize = 8 * KIB;
+/// With TLS: plain text of all that one turn can receive, and a helper's stack.
+pub const TLS_CORE_BYTES: usize = 2 * MIB;
 /// Stack, thread-local and scratch memory of one core.
 pub const CORE_FIXED_BYTES: usize = MIB;
 /// Program, allocator and control plane.
@@ -52,14 +57,16 @@ impl Budget {
         let ring = limits::RING_SUBMISSIONS as usize * SUBMISSION_BYTES
             + limits::RING_COMPLETIONS as usize * COMPLETION_BYTES;
         let buffers = usize::from(limits::RECEIVE_BUFFERS) * limits::RECEIVE_BUFFER_BYTES;
-        let idle = config.connections_per_core_max() * CONNECTION_IDLE_BYTES;
+        let (session_bytes, tls_core_bytes) =
+            if config.tls.enabled { (TLS_SESSION_BYTES, TLS_CORE_BYTES) } else { (0, 0) };
+        let idle = config.connections_per_core_max() * (CONNECTION_IDLE_BYTES + session_bytes);
         let threads = config.threads;
         Self {
             cache_bytes: config.memory_bytes,
             ring_bytes: threads * ring,
             buffer_bytes: threads * buffers,
             connection_bytes: threads * (idle + CONNECTION_BUSY_BYTES_PER_CORE),
-            fixed_bytes: PROCESS_FIXED_BYTES + threads * CORE_FIXED_BYTES,
+            fixed_bytes: PROCESS_FIXED_BYTES + threads * (CORE_FIXED_BYTES + tls_core_bytes),
         }
     }
 
@@ -131,6 +138,13 @@ mod tests {
         assert!(budget("-c 100000").connection_bytes > budget("-c 100").connection_bytes);
         // Buffers are of a fixed number however many connections there are.
         assert_eq!(budget("-c 1000000").buffer_bytes, budget("-c 1").buffer_bytes);
+    }
+
+    #[test]
+    fn tls_costs_by_the_connection() {
+        let (plain, tls) = (budget("-c 1000"), budget("-c 1000 -Z -o ssl_chain_cert=c,ssl_key=k"));
+        assert!(tls.connection_bytes >= plain.connection_bytes + 1000 * TLS_SESSION_BYTES);
+        assert!(tls.fixed_bytes > plain.fixed_bytes);
     }
 
     #[test]

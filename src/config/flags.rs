@@ -16,7 +16,7 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use super::exit::Failure;
 use super::settings::Binding;
 use super::values::{self, Port};
-use super::{limits, suboptions, validate};
+use super::{limits, suboptions};
 
 /// What `version` and `-V` call the memcached whose behaviour this is.
 pub const MEMCACHED_VERSION: &str = "1.6.45";
@@ -36,12 +36,12 @@ pub const MEMCACHED_VERSION: &str = "1.6.45";
 pub struct Flags {
     /// TCP port; 0 is off, -1 any free one (11211)
     #[arg(short = 'p', long, value_name = "PORT", help_heading = NETWORK)]
-    #[arg(value_parser = values::port, allow_hyphen_values = true)]
+    #[arg(value_parser = values::port)]
     pub port: Option<Port>,
 
     /// UDP port; 0 is off, -1 any free one (0)
     #[arg(short = 'U', long, value_name = "PORT", help_heading = NETWORK)]
-    #[arg(value_parser = values::port, allow_hyphen_values = true)]
+    #[arg(value_parser = values::port)]
     pub udp_port: Option<Port>,
 
     /// Addresses to listen on, :PORT may follow; * for all (127.0.0.1,::1)
@@ -74,7 +74,7 @@ pub struct Flags {
     #[arg(value_parser = values::binding)]
     pub protocol: Option<Binding>,
 
-    /// TLS
+    /// TLS; needs -o ssl_chain_cert and ssl_key
     #[arg(short = 'Z', long, help_heading = NETWORK)]
     pub enable_ssl: bool,
 
@@ -124,7 +124,7 @@ pub struct Flags {
     #[arg(value_parser = |s: &str| values::number(s, 1, limits::THREADS_MAX))]
     pub threads: Option<usize>,
 
-    /// Requests answered before the next connection's turn (20)
+    /// Accepted without effect: each turn serves every connection (20)
     #[arg(short = 'R', long, value_name = "N", help_heading = CORES)]
     #[arg(value_parser = |s: &str| values::number(s, 1, limits::REQUESTS_PER_EVENT_MAX))]
     pub max_reqs_per_event: Option<u32>,
@@ -183,7 +183,7 @@ pub struct Flags {
 
     /// Delimiter of key prefixes; counts stats detail from the start
     #[arg(short = 'D', value_name = "CHAR", help_heading = PROCESS)]
-    #[arg(value_parser = values::delimiter, allow_hyphen_values = true)]
+    #[arg(value_parser = values::delimiter)]
     pub delimiter: Option<u8>,
 
     /// Extended options, a list or repeated; see below
@@ -234,7 +234,7 @@ impl Flags {
         I: IntoIterator<Item = S>,
         S: Into<OsString> + Clone,
     {
-        let command = Self::command().after_help(after_help());
+        let command = grammar().after_help(after_help());
         let matches = command.try_get_matches_from(arguments);
         match matches.and_then(|mut matches| Self::from_arg_matches_mut(&mut matches)) {
             Ok(flags) => Ok(Asked::Run(Box::new(flags))),
@@ -243,10 +243,26 @@ impl Flags {
     }
 }
 
-/// What follows the flags: the suboptions, and what there is not yet.
+/// The flags as getopt reads them: the word after one that takes a value is its value, whatever it
+/// begins with.
+fn grammar() -> clap::Command {
+    Flags::command().mut_args(|flag| {
+        let takes_value = flag.get_action().takes_values();
+        flag.allow_hyphen_values(takes_value)
+    })
+}
+
+/// What may stand before an address of `-l`.
+const PREFIXES: &str = "\
+Before an address of -l, in this order:
+  notls: btls: mtls:       in the clear, by TLS, by TLS with a certificate of the client
+  proto[NAME]:             ascii, binary or negotiating
+  tag[NAME]: tag_NAME_:    no effect: for the Lua proxy
+";
+
+/// What follows the flags: the suboptions, and the prefixes of addresses.
 fn after_help() -> String {
-    let missing: Vec<&str> = validate::UNAVAILABLE.iter().map(|(_, what)| *what).collect();
-    format!("{}\nNot available yet:\n  {}", suboptions::help(), missing.join("\n  "))
+    format!("{}\n{PREFIXES}", suboptions::help())
 }
 
 fn item_size(text: &str) -> Result<usize, String> {
@@ -269,12 +285,12 @@ fn one_line(error: &clap::Error) -> String {
     let value = context(error, ContextKind::InvalidValue).unwrap_or_default();
     match error.kind() {
         ErrorKind::ValueValidation => {
-            let allowed = std::error::Error::source(error).map(ToString::to_string);
-            format!("{flag} \"{value}\": {}", allowed.unwrap_or_default())
+            format!("{} \"{value}\": {}", both_names(flag), allowed(error))
         }
         ErrorKind::InvalidValue if value.is_empty() => {
-            format!("{argument}: the value is missing; --help says what is allowed")
+            format!("{} needs a value: {}", both_names(flag), allowed_for(flag))
         }
+        ErrorKind::TooManyValues => format!("{} takes no value", both_names(flag)),
         ErrorKind::UnknownArgument if flag.starts_with('-') => {
             format!("unknown flag {flag}; --help lists all there are")
         }
@@ -282,6 +298,30 @@ fn one_line(error: &clap::Error) -> String {
             format!("unexpected argument \"{argument}\"; --help lists all flags")
         }
         _ => first_line(&error.render().to_string()),
+    }
+}
+
+/// A flag by its short and its long name, whichever was typed.
+fn both_names(flag: &str) -> String {
+    let command = Flags::command();
+    let long = flag.trim_start_matches('-');
+    let found = command.get_arguments().find(|known| known.get_long() == Some(long));
+    match found.and_then(clap::Arg::get_short) {
+        Some(short) => format!("-{short} ({flag})"),
+        None => flag.to_owned(),
+    }
+}
+
+/// What a value that was refused had to be.
+fn allowed(error: &clap::Error) -> String {
+    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+}
+
+/// What the value of a flag has to be: what its parser says of an empty one.
+fn allowed_for(flag: &str) -> String {
+    match grammar().try_get_matches_from(["ringcached", &format!("{flag}=")]) {
+        Err(error) if error.kind() == ErrorKind::ValueValidation => allowed(&error),
+        _ => "it must not be empty".to_owned(),
     }
 }
 
@@ -374,18 +414,29 @@ mod tests {
         assert_eq!(refusal(&["--bogus"]), "unknown flag --bogus; --help lists all there are");
         assert_eq!(
             refusal(&["-p", "99999"]),
-            "--port \"99999\": allowed is 1 to 65535, 0 for off, -1 for any free port"
+            "-p (--port) \"99999\": allowed is 1 to 65535, 0 for off, -1 for any free port"
         );
         assert_eq!(
             refusal(&["-I", "1"]),
-            "--max-item-size \"1\": allowed is 1 KB to 1 GB, in bytes or with k, m or g"
+            "-I (--max-item-size) \"1\": allowed is 1 KB to 1 GB, in bytes or with k, m or g"
         );
-        assert!(refusal(&["-m"]).contains("--memory-limit <MB>: the value is missing"));
-        assert!(refusal(&["-m", "x"]).contains("--memory-limit \"x\": allowed is a whole number"));
-        assert!(refusal(&["-t0"]).contains("--threads \"0\""));
-        assert!(refusal(&["-f", "1"]).contains("--slab-growth-factor \"1\""));
-        assert!(refusal(&["stray"]).contains("unexpected argument \"stray\""));
-        assert!(refusal(&["--daemon=1"]).contains("--daemon"));
+        for (arguments, part) in [
+            (&["-m", "x"][..], "-m (--memory-limit) \"x\": allowed is a whole number from 1 to"),
+            (&["-m", "-5"], "-m (--memory-limit) \"-5\": allowed is"),
+            (&["-m"], "-m (--memory-limit) needs a value: allowed is a whole number from 1 to"),
+            (&["--port"], "-p (--port) needs a value: allowed is 1 to 65535"),
+            (&["-u"], "-u (--user) needs a value: it must not be empty"),
+            (&["-s", ""], "-s (--unix-socket) needs a value: it must not be empty"),
+            (&["-D", "ab"], "-D \"ab\": allowed is one printable character"),
+            (&["-D"], "-D needs a value: allowed is one printable character"),
+            (&["-t0"], "-t (--threads) \"0\""),
+            (&["-f", "1"], "-f (--slab-growth-factor) \"1\""),
+            (&["--daemon=1"], "-d (--daemon) takes no value"),
+            (&["stray"], "unexpected argument \"stray\""),
+        ] {
+            let text = refusal(arguments);
+            assert!(text.contains(part), "{arguments:?}: {text}");
+        }
     }
 
     #[test]

@@ -164,6 +164,21 @@ const _: () = assert!(RING_SUBMISSIONS.is_power_of_two() && RING_COMPLETIONS.is_
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two(), "the kernel masks the ring's tail");
 const _: () = assert!(RECEIVE_BUFFERS <= 1 << 15, "the kernel takes at most 2^15 in a group");
 
+// ---- TLS ----
+
+/// Largest `-o ssl_wbuf_size`, in KB.
+pub const TLS_WRITE_BUFFER_KB_MOST: u32 = 1 << 20;
+/// Bytes that a record takes beyond its plain text, with those of a change of keys before it.
+pub const TLS_RECORD_EXTRA_BYTES: usize = 64;
+/// Plain text in one record: as much as makes the record fill a block.
+pub const TLS_RECORD_PLAIN_BYTES: usize = BLOCK_BYTES - TLS_RECORD_EXTRA_BYTES;
+/// Plain text that is sealed for one connection in one turn; the rest waits for the next.
+pub const TLS_SEALED_BYTES_PER_TURN: usize = 8 * TLS_RECORD_PLAIN_BYTES;
+/// Sessions kept by `-o ssl_session_cache` for each way of checking clients.
+pub const TLS_SESSIONS_KEPT: usize = 4096;
+
+const _: () = assert!(TLS_RECORD_PLAIN_BYTES <= 1 << 14, "what TLS allows in a record");
+
 // ---- Logging and background work ----
 
 /// Buffer of one watcher, in KB, unless `-o watcher_logbuf_size` says otherwise.

@@ -13,6 +13,7 @@ pub mod limits;
 mod listen;
 mod settings;
 mod suboptions;
+mod tls;
 mod validate;
 pub mod values;
 
@@ -20,5 +21,6 @@ pub use budget::Budget;
 pub use exit::Failure;
 pub use flags::{Asked, Flags, MEMCACHED_VERSION};
 pub use settings::{
-    Binding, Config, CpuId, CrawlerSettings, Host, ListenAddress, LruSettings, Note,
+    Binding, Config, CpuId, CrawlerSettings, Host, ListenAddress, LruSettings, Manner, Note,
 };
+pub use tls::{KeyFormat, PeerCheck, TlsSettings, TlsVersion};

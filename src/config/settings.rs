@@ -9,6 +9,8 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::tls::{PeerCheck, TlsSettings};
+
 /// All settings of one server process. See the field groups for the flag that sets each.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -32,6 +34,8 @@ pub struct Config {
     /// The addresses to receive datagrams on: those of `listen` with the port of `-U`, unless `-l`
     /// named a port. Empty when UDP is off.
     pub udp_listen: Vec<ListenAddress>,
+    /// `-Z` and `-o ssl_*`: TLS.
+    pub tls: TlsSettings,
     /// `-o sock_cookie_id`: SO_MARK of the listening sockets, 0 for none.
     pub socket_mark: u32,
 
@@ -96,9 +100,9 @@ pub struct Config {
     pub maxconns_fast: bool,
     /// `-o idle_timeout`: close connections idle for longer, in seconds; 0 never.
     pub idle_timeout_s: u32,
-    /// `-R`: requests of one connection answered before another one has its turn.
+    /// `-R`; shown only: a turn of the loop ends when what was received in it is answered.
     pub requests_per_event: u32,
-    /// `-o read_buf_mem_limit`: cap of connection buffers, in bytes; 0 none.
+    /// `-o read_buf_mem_limit`, in bytes; shown only: buffers are of a fixed number.
     pub read_buffer_bytes_limit: usize,
     /// `-B`: the protocol spoken.
     pub protocol: Binding,
@@ -159,6 +163,17 @@ pub struct ListenAddress {
     /// True when the server may start without this address: `::1` of the default, one of several
     /// addresses that a name stands for.
     pub optional: bool,
+    /// How its clients talk.
+    pub manner: Manner,
+}
+
+/// How the clients of a listener talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// The protocol: that of `-B`, unless a prefix of `-l` says otherwise.
+    pub protocol: Binding,
+    /// By TLS, and what is asked of the client then; `None`: in the clear.
+    pub tls: Option<PeerCheck>,
 }
 
 /// A logical CPU, numbered as the kernel does.

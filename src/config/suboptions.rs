@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use super::exit::Failure;
 use super::limits;
 use super::settings::{CrawlerSettings, LruSettings, Note};
+use super::tls::{KeyFormat, TlsSettings, TlsVersion};
 use super::values;
 
 /// What `-o` sets, starting from memcached's defaults.
@@ -32,6 +33,7 @@ pub(super) struct Extended {
     pub(super) read_buffer_mb_limit: u32,
     pub(super) watcher_logbuf_kb: u32,
     pub(super) worker_logbuf_kb: u32,
+    pub(super) tls: TlsSettings,
     pub(super) socket_mark: u32,
     pub(super) notes: Vec<Note>,
 }
@@ -68,6 +70,7 @@ impl Default for Extended {
             read_buffer_mb_limit: 0,
             watcher_logbuf_kb: limits::WATCHER_LOGBUF_KB_DEFAULT,
             worker_logbuf_kb: limits::WORKER_LOGBUF_KB_DEFAULT,
+            tls: TlsSettings::default(),
             socket_mark: 0,
             notes: Vec::new(),
         }
@@ -96,6 +99,8 @@ enum Value {
     Sizes(fn(&mut Extended, Vec<usize>)),
     /// One of these words.
     Word(&'static [&'static str]),
+    /// A text that is not empty.
+    Text(fn(&mut Extended, &str)),
     /// Anything or nothing; not looked at.
     Any,
 }
@@ -106,8 +111,6 @@ enum Fate {
     Works,
     /// It is accepted, and `-v` says why it means nothing here.
     Idle(&'static str),
-    /// It is refused until the named feature is there.
-    NotYet(&'static str),
     /// It is refused because the named part of memcached is no part of this server.
     Never(&'static str),
 }
@@ -116,12 +119,11 @@ const fn row(name: &'static str, value: Value, fate: Fate, about: &'static str) 
     Suboption { name, value, fate, about }
 }
 
-use Fate::{Idle, Never, NotYet, Works};
-use Value::{Any, Number, NumberOr, Ratio, Sizes, Switch, Word};
+use Fate::{Idle, Never, Works};
+use Value::{Any, Number, NumberOr, Ratio, Sizes, Switch, Text, Word};
 
 const EXTSTORE: Fate = Never("extstore, the flash tier");
 const PROXY: Fate = Never("the Lua proxy");
-const TLS: Fate = NotYet("TLS");
 const NOTHING: Value = Switch(|_| {});
 const FACTOR_MOST: f64 = 1e6;
 
@@ -210,17 +212,30 @@ const TABLE: &[Suboption] = &[
     row("drop_privileges", NOTHING, Idle("privileges are always dropped"), "nothing"),
     row("no_drop_privileges", NOTHING, Idle("no system call filter is installed"), "nothing"),
     row("relaxed_privileges", NOTHING, Idle("no system call filter is installed"), "nothing"),
-    // Not there yet.
-    row("ssl_chain_cert", Any, TLS, "certificate chain"),
-    row("ssl_key", Any, TLS, "private key"),
-    row("ssl_verify_mode", Any, TLS, "whether clients need a certificate"),
-    row("ssl_keyformat", Any, TLS, "format of the key"),
-    row("ssl_ciphers", Any, TLS, "ciphers"),
-    row("ssl_ca_cert", Any, TLS, "authority of the clients' certificates"),
-    row("ssl_wbuf_size", Any, TLS, "write buffer"),
-    row("ssl_session_cache", Any, TLS, "session cache"),
-    row("ssl_kernel_tls", Any, TLS, "TLS in the kernel"),
-    row("ssl_min_version", Any, TLS, "lowest version"),
+    // TLS.
+    row("ssl_chain_cert", Text(|e, file| e.tls.chain_file = Some(file.into())), Works,
+        "certificate chain of the server, a PEM file; needed by -Z"),
+    row("ssl_key", Text(|e, file| e.tls.key_file = Some(file.into())), Works,
+        "its private key; needed by -Z"),
+    row("ssl_keyformat", Number(1, 2, |e, n| e.tls.key_format = key_format(n)), Works,
+        "format of the key: 1 PEM, 2 DER (1)"),
+    row("ssl_ca_cert", Text(|e, file| e.tls.authority_file = Some(file.into())), Works,
+        "authorities of the clients' certificates, a PEM file"),
+    row("ssl_verify_mode", Number(0, 3, |e, n| e.tls.verify_mode = n), Works,
+        "client certificates: 0 not asked, 1 checked if shown, 2 and 3 needed (0)"),
+    row("ssl_ciphers", Text(|e, list| e.tls.ciphers = Some(list.to_owned())), Works,
+        "list of cipher suites, in OpenSSL's grammar (all)"),
+    row("ssl_min_version", Number(0, 3, set_version_min), Works,
+        "lowest version: 2 is TLS 1.2, 3 is 1.3; 0 and 1 count as 2 (2)"),
+    row("ssl_session_cache", Switch(|e| e.tls.session_cache = true), Works,
+        "keep sessions for clients that take no tickets"),
+    row("ssl_wbuf_size",
+        Number(1, limits::TLS_WRITE_BUFFER_KB_MOST, |e, n| {
+            e.tls.write_buffer_bytes = n as usize * limits::KIB;
+        }),
+        Idle("records are sealed right into the blocks that are sent"), "write buffer, in KB"),
+    row("ssl_kernel_tls", Switch(|e| e.tls.kernel_tls = true),
+        Idle("each core seals its own records"), "TLS in the kernel"),
     // No part of this server.
     row("ext_path", Any, EXTSTORE, ""),
     row("ext_page_size", Any, EXTSTORE, ""),
@@ -241,6 +256,21 @@ const TABLE: &[Suboption] = &[
     row("proxy_uring", Any, PROXY, ""),
     row("proxy_memprofile", Any, PROXY, ""),
 ];
+
+const fn key_format(number: u32) -> KeyFormat {
+    if number == 1 { KeyFormat::Pem } else { KeyFormat::Der }
+}
+
+/// The versions that have fallen (RFC 8996) can't be allowed any more.
+fn set_version_min(e: &mut Extended, number: u32) {
+    const NAMES: [&str; 2] = ["1.0", "1.1"];
+    e.tls.version_min = if number < 3 { TlsVersion::V1_2 } else { TlsVersion::V1_3 };
+    if let Some(name) = NAMES.get(number as usize) {
+        e.notes.push(Note::Warning(format!(
+            "-o ssl_min_version={number}: TLS {name} is broken and not spoken; the lowest is 1.2"
+        )));
+    }
+}
 
 /// What `no_modern` stands for.
 fn old_defaults(e: &mut Extended) {
@@ -278,9 +308,6 @@ fn apply(item: &str, extended: &mut Extended) -> Result<(), Failure> {
     match row.fate {
         Works => {}
         Idle(why) => extended.notes.push(Note::Verbose(format!("-o {name} has no effect: {why}"))),
-        NotYet(what) => {
-            return Err(Failure::usage(format!("-o {name}: {what} is not available yet")));
-        }
         Never(what) => {
             return Err(Failure::usage(format!("-o {name}: {what} is no part of ringcached")));
         }
@@ -307,6 +334,8 @@ fn set(kind: &Value, given: Option<&str>, extended: &mut Extended) -> Result<(),
         (Ratio(above, most, _), None) => {
             return Err(format!("it needs =N, a number above {above} and up to {most}"));
         }
+        (Text(set), Some(text)) if !text.is_empty() => set(extended, text),
+        (Text(_), _) => return Err("it needs =TEXT".into()),
         (Any, _) => {}
     }
     Ok(())
@@ -319,13 +348,13 @@ pub(super) fn help() -> String {
         let spelling = match row.value {
             Switch(_) => row.name.to_owned(),
             NumberOr(..) => format!("{}[=N]", row.name),
+            Text(_) => format!("{}=TEXT", row.name),
             Sizes(_) => format!("{}=A-B-...", row.name),
             _ => format!("{}=N", row.name),
         };
         let _ = writeln!(text, "  {spelling:<24} {}", row.about);
     }
     list(&mut text, "Accepted without effect", |fate| matches!(fate, Idle(_)));
-    list(&mut text, "Not available yet", |fate| matches!(fate, NotYet(_)));
     text
 }
 
@@ -395,10 +424,14 @@ mod tests {
             ("hot_lru_pct=80", "from 1 to 79"),
             ("no_hashexpand=1", "takes no value"),
             ("hash_algorithm=md5", "jenkins, murmur3, xxh3"),
+            ("ssl_key", "needs =TEXT"),
+            ("ssl_key=", "needs =TEXT"),
+            ("ssl_keyformat=3", "from 1 to 2"),
+            ("ssl_verify_mode=4", "from 0 to 3"),
+            ("ssl_min_version=4", "from 0 to 3"),
             ("slab_sizes=200-100", "rising whole numbers"),
             ("slab_sizes=8-100", "from 48 to 1048576"),
             ("slab_sizes", "rising whole numbers"),
-            ("ssl_key=x", "TLS is not available yet"),
             ("ext_path=/x:1G", "no part of ringcached"),
             ("slab_automove_ratio=0", "above 0 and up to 1"),
         ] {

@@ -11,8 +11,9 @@ use super::exit::Failure;
 use super::flags::Flags;
 use super::limits;
 use super::listen;
-use super::settings::{Binding, Config, Host, ListenAddress, Note};
+use super::settings::{Binding, Config, Host, ListenAddress, Manner, Note};
 use super::suboptions::{self, Extended};
+use super::tls::{PeerCheck, TlsSettings};
 use super::values::{Port, size_text};
 
 impl Config {
@@ -22,21 +23,22 @@ impl Config {
     /// A [`Failure`] of one line with exit code 64.
     pub fn new(flags: &Flags, host: &Host) -> Result<Self, Failure> {
         assert!(!host.cpus.is_empty(), "a process runs on at least one CPU");
-        refuse_unavailable(flags)?;
         let mut extended = suboptions::read(&flags.extended)?;
         check_lru(&extended)?;
         let mut notes = std::mem::take(&mut extended.notes);
 
+        let mut tls = std::mem::take(&mut extended.tls);
+        tls.settle(flags.enable_ssl)?;
+
         let protocol = protocol(flags)?;
-        let network = network(flags, &mut notes)?;
+        let manner = Manner { protocol, tls: tls.enabled.then(|| tls.peer_check()) };
+        let network = network(flags, manner, &mut notes)?;
+        note_tls(&tls, &network, &mut notes);
         let memory = memory(flags, &extended)?;
         let threads = threads(flags, host, &memory, &mut notes);
         let cpus = host.cpus.iter().copied().cycle().take(threads).collect();
         note_differences(flags, threads, &mut notes);
-        if flags.napi_ids.is_some_and(|ids| ids > 0) {
-            let why = "-N has no effect: a connection goes to the core with the fewest";
-            notes.push(Note::Verbose(why.into()));
-        }
+        note_idle_flags(flags, &mut notes);
 
         Ok(Self {
             tcp_port: network.tcp_port,
@@ -47,6 +49,7 @@ impl Config {
             backlog: flags.listen_backlog.unwrap_or(limits::BACKLOG_DEFAULT),
             udp_port: network.udp_port,
             udp_listen: network.udp_listen,
+            tls,
             socket_mark: extended.socket_mark,
             threads,
             cpus,
@@ -100,19 +103,6 @@ impl Config {
             port_file: host.port_file.as_deref().map(absolute).transpose()?,
             notes,
         })
-    }
-}
-
-/// Whether a flag asks for more than there is.
-type Given = fn(&Flags) -> bool;
-
-/// Flags that are known but not served yet. To serve one is to delete its row and fill its field.
-pub(super) const UNAVAILABLE: &[(Given, &str)] = &[(|f| f.enable_ssl, "-Z (TLS)")];
-
-fn refuse_unavailable(flags: &Flags) -> Result<(), Failure> {
-    match UNAVAILABLE.iter().find(|(given, _)| given(flags)) {
-        Some((_, what)) => Err(Failure::usage(format!("{what} is not available yet"))),
-        None => Ok(()),
     }
 }
 
@@ -176,7 +166,7 @@ struct Network {
     unix_path: Option<PathBuf>,
 }
 
-fn network(flags: &Flags, notes: &mut Vec<Note>) -> Result<Network, Failure> {
+fn network(flags: &Flags, manner: Manner, notes: &mut Vec<Note>) -> Result<Network, Failure> {
     if let Some(path) = &flags.unix_socket {
         if !flags.listen.is_empty() || flags.port.is_some() {
             notes.push(Note::Verbose("-s turns the network off: -l and -p are not used".into()));
@@ -193,11 +183,17 @@ fn network(flags: &Flags, notes: &mut Vec<Note>) -> Result<Network, Failure> {
             return Err(Failure::usage("-p 0 turns TCP off and there is no -s: nothing to serve"));
         }
     };
-    let on = |port: Option<u16>| match port {
-        Some(port) => listen::addresses(&flags.listen, port),
+    if manner.tls.is_some() && tcp_port.is_none() {
+        return Err(Failure::usage("-Z (TLS) needs a TCP port, and -p 0 turns TCP off"));
+    }
+    let authenticates = flags.enable_sasl || flags.auth_file.is_some();
+    let usual = listen::Usual { manner, is_protocol_fixed: authenticates };
+    let on = |port: Option<u16>, notes: &mut Vec<Note>| match port {
+        Some(port) => listen::addresses(&flags.listen, port, usual, notes),
         None => Ok(Vec::new()),
     };
-    let (listen, udp_listen) = (on(tcp_port)?, on(udp_port)?);
+    // The second time there is nothing new to note.
+    let (listen, udp_listen) = (on(tcp_port, notes)?, on(udp_port, &mut Vec::new())?);
     Ok(Network { tcp_port, listen, udp_port, udp_listen, unix_path: None })
 }
 
@@ -218,6 +214,31 @@ fn udp_port(flags: &Flags, notes: &mut Vec<Note>) -> Result<Option<u16>, Failure
             .into(),
     ));
     Ok(Some(port))
+}
+
+/// Where TLS is not what it may seem.
+fn note_tls(tls: &TlsSettings, network: &Network, notes: &mut Vec<Note>) {
+    if !tls.enabled {
+        if *tls != TlsSettings::default() {
+            notes.push(Note::Verbose("-o ssl_... has no effect without -Z".into()));
+        }
+        return;
+    }
+    if network.unix_path.is_some() {
+        notes.push(Note::Warning("-Z: the Unix socket of -s speaks no TLS".into()));
+    }
+    if network.udp_port.is_some() {
+        notes.push(Note::Warning("-Z: the datagrams of -U are in the clear".into()));
+    }
+    let checks = network.listen.iter().filter_map(|address| address.manner.tls);
+    let checks = checks.filter(|check| *check != PeerCheck::Never).count();
+    if checks > 0 && tls.authority_file.is_none() {
+        notes.push(Note::Warning(
+            "clients' certificates are to be checked, but -o ssl_ca_cert names no authority: \
+             none will be found right"
+                .into(),
+        ));
+    }
 }
 
 fn unix_path(path: &Path) -> Result<PathBuf, Failure> {
@@ -306,6 +327,24 @@ fn threads(flags: &Flags, host: &Host, memory: &Memory, notes: &mut Vec<Note>) -
         notes.push(Note::Warning(format!("-t {threads} is an unusually high number of cores")));
     }
     threads
+}
+
+/// Flags that are accepted, so that a start script goes on working, and mean nothing here.
+fn note_idle_flags(flags: &Flags, notes: &mut Vec<Note>) {
+    for (is_given, why) in [
+        (
+            flags.max_reqs_per_event.is_some(),
+            "-R has no effect: a turn of the loop serves what every connection has sent",
+        ),
+        (
+            flags.napi_ids.is_some_and(|ids| ids > 0),
+            "-N has no effect: a connection goes to the core with the fewest",
+        ),
+    ] {
+        if is_given {
+            notes.push(Note::Verbose(why.into()));
+        }
+    }
 }
 
 /// The two defaults that are not memcached's.

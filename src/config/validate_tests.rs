@@ -29,6 +29,9 @@ fn refusal(line: &str) -> String {
     failure.message
 }
 
+/// A command line that asks for TLS.
+const TLS: &str = "-Z -o ssl_chain_cert=c,ssl_key=k";
+
 fn warnings(config: &Config) -> Vec<&str> {
     let text = |note: &'_ Note| matches!(note, Note::Warning(_));
     config
@@ -150,15 +153,34 @@ fn chunks_divide_a_page() {
 }
 
 #[test]
-fn what_is_not_there_yet_is_refused_by_name() {
-    for line in ["-Z"] {
-        let flag = line.split(' ').next().unwrap();
-        let message = refusal(line);
-        assert!(message.starts_with(flag), "{message}");
-        assert!(message.ends_with("is not available yet"), "{message}");
-    }
-    // Asking for less than there is needs nothing.
+fn asking_for_less_than_there_is_needs_nothing() {
     config("-U 0 -B ascii -B auto -N 0");
+}
+
+#[test]
+fn tls_needs_its_files_and_a_port() {
+    assert!(refusal("-Z").contains("-o ssl_chain_cert=FILE"));
+    assert!(refusal("-Z -o ssl_chain_cert=c").contains("-o ssl_key=FILE"));
+    assert!(refusal(&format!("{TLS} -p 0 -U 7")).contains("needs a TCP port"));
+    let c = config(TLS);
+    assert!(c.tls.enabled && c.tls.chain_file.unwrap().is_absolute());
+    assert_eq!(c.listen[0].manner.tls, Some(PeerCheck::Never));
+    assert!(!config("-o ssl_chain_cert=c").tls.enabled);
+}
+
+#[test]
+fn tls_says_where_it_is_not_what_it_seems() {
+    let about = |line: &str, what: &str| {
+        let warnings = warnings(&config(&format!("{TLS} {line}"))).join("\n");
+        assert_eq!(warnings.matches(what).count(), 1, "{line}: {warnings}");
+    };
+    about("-o ssl_min_version=0", "TLS 1.0 is broken");
+    about("-o ssl_min_version=1", "TLS 1.1 is broken");
+    about("-o ssl_verify_mode=2", "names no authority");
+    about("-l btls:127.0.0.1:1,mtls:127.0.0.1:2", "names no authority");
+    about("-U 7", "in the clear");
+    about("-s /tmp/x.sock", "speaks no TLS");
+    assert!(warnings(&config(&format!("{TLS} -o ssl_verify_mode=1,ssl_ca_cert=a"))).is_empty());
 }
 
 #[test]

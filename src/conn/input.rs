@@ -10,7 +10,12 @@ use crate::config::limits::BLOCK_BYTES;
 #[derive(Default)]
 pub struct InputPool {
     free: Vec<Vec<u8>>,
+    bytes_used: usize,
 }
+
+/// What an input begins with. Most hold the front of one short request, and a client that never
+/// sends the rest should not cost more.
+const BYTES_LEAST: usize = 512;
 
 /// A pooled input of more than this is given back to the allocator.
 const POOLED_BYTES_MAX: usize = 4 * BLOCK_BYTES;
@@ -46,7 +51,9 @@ impl Input {
             self.bytes.drain(..self.consumed);
             self.consumed = 0;
         }
+        let had = self.bytes.capacity();
         self.bytes.extend_from_slice(bytes);
+        pool.bytes_used += self.bytes.capacity() - had;
     }
 
     /// Drops bytes at the front.
@@ -73,11 +80,20 @@ impl Input {
 }
 
 impl InputPool {
+    /// Bytes that all inputs take.
+    #[must_use]
+    pub fn bytes_used(&self) -> usize {
+        self.bytes_used
+    }
+
     fn take(&mut self) -> Vec<u8> {
-        self.free.pop().unwrap_or_else(|| Vec::with_capacity(BLOCK_BYTES))
+        let bytes = self.free.pop().unwrap_or_else(|| Vec::with_capacity(BYTES_LEAST));
+        self.bytes_used += bytes.capacity();
+        bytes
     }
 
     fn give(&mut self, mut bytes: Vec<u8>) {
+        self.bytes_used -= bytes.capacity();
         if bytes.capacity() <= POOLED_BYTES_MAX {
             bytes.clear();
             self.free.push(bytes);
@@ -103,7 +119,8 @@ mod tests {
             expected.drain(..count);
             assert_eq!(input.bytes(), expected);
         }
+        assert!(pool.bytes_used() >= input.bytes().len());
         input.clear(&mut pool);
-        assert!(input.is_empty());
+        assert!(input.is_empty() && pool.bytes_used() == 0);
     }
 }

@@ -47,6 +47,12 @@ pub struct Connection {
     ready: bool,
     /// Too much output waits: no more requests for now.
     paused: bool,
+    /// The peer will send nothing more: when all it has sent is answered, the connection ends.
+    peer_ended: bool,
+    /// The peer is owed a last word before the end, beyond all replies.
+    owes_last_word: bool,
+    /// What was sent may still be on its way: not to be closed yet.
+    held: bool,
     shutdown_sent: bool,
     shutdown_done: bool,
     close_sent: bool,
@@ -65,6 +71,9 @@ impl Connection {
             sending: false,
             ready: false,
             paused: false,
+            peer_ended: false,
+            owes_last_word: false,
+            held: false,
             shutdown_sent: false,
             shutdown_done: false,
             close_sent: false,
@@ -127,6 +136,47 @@ impl Connection {
         self.paused = false;
     }
 
+    /// Event: the peer has said that it will send no more.
+    pub fn peer_ended(&mut self) {
+        self.peer_ended = true;
+    }
+
+    /// From now on the connection ends with a last word, which counts as output: [`Plan::send`]
+    /// asks for it when there is no other left.
+    pub fn owe_last_word(&mut self) {
+        self.owes_last_word = true;
+    }
+
+    /// There is nobody who would understand a last word.
+    pub fn owe_nothing(&mut self) {
+        self.owes_last_word = false;
+    }
+
+    /// Whether a last word has yet to be said.
+    #[must_use]
+    pub fn owes_last_word(&self) -> bool {
+        self.owes_last_word
+    }
+
+    /// Keeps the socket open, though all may have been sent, until [`Connection::release`]. Closing
+    /// a socket in which bytes lie unread resets the connection, and what the peer hasn't
+    /// received by then is lost to it.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Lets the connection close when it is due.
+    pub fn release(&mut self) {
+        self.held = false;
+    }
+
+    /// True if nothing keeps the connection open but [`Connection::hold`].
+    #[must_use]
+    pub fn is_only_held(&self) -> bool {
+        let has_ended = self.life == Life::Finishing && self.has_sent_all();
+        self.held && has_ended && !self.owes_last_word
+    }
+
     /// Reads no more; closes when all output is sent.
     pub fn finish(&mut self) {
         if self.life == Life::Open {
@@ -143,8 +193,16 @@ impl Connection {
     pub fn plan(&mut self) -> Plan {
         let mut plan = Plan::default();
         // A connection that is paused has yet to produce what its last request is owed.
-        if self.life == Life::Finishing && !self.ready && !self.sending && !self.paused {
-            self.life = Life::Closing;
+        if self.peer_ended && !self.paused {
+            self.finish();
+        }
+        if self.life == Life::Finishing && self.has_sent_all() {
+            if self.owes_last_word {
+                self.owes_last_word = false;
+                self.ready = true;
+            } else if !self.held {
+                self.life = Life::Closing;
+            }
         }
         if self.life == Life::Closing {
             self.plan_end(&mut plan);
@@ -154,12 +212,17 @@ impl Connection {
         self.sending |= plan.send;
         self.ready &= !plan.send;
         if self.life == Life::Open {
-            plan.receive = !self.receiving && !self.paused;
+            plan.receive = !self.receiving && !self.paused && !self.peer_ended;
             self.receiving |= plan.receive;
             plan.cancel_receive = self.paused && self.receiving && !self.cancelling;
             self.cancelling |= plan.cancel_receive;
         }
         plan
+    }
+
+    /// A connection that is paused has yet to produce what its last request is owed.
+    fn has_sent_all(&self) -> bool {
+        !self.ready && !self.sending && !self.paused
     }
 
     fn plan_end(&mut self, plan: &mut Plan) {
@@ -234,6 +297,8 @@ mod tests {
                     }
                     3 => conn.pause(),
                     4 => conn.resume(),
+                    5 if step > 20 && seed % 3 == 0 => conn.peer_ended(),
+                    6 if seed % 5 == 0 => conn.owe_last_word(),
                     5 if step > 30 => conn.finish(),
                     6 if step > 45 => conn.close(),
                     _ => {}
@@ -256,6 +321,39 @@ mod tests {
     }
 
     #[test]
+    fn what_came_before_the_peers_end_is_answered() {
+        let mut conn = connection();
+        let _ = conn.plan();
+        conn.pause();
+        conn.peer_ended();
+        conn.receive_ended();
+        conn.output_ready();
+        assert_eq!(conn.plan(), Plan { send: true, ..Plan::default() });
+        conn.sent(false);
+        assert!(conn.is_open(), "there are requests left to answer");
+        conn.resume();
+        conn.output_ready();
+        assert_eq!(conn.plan(), Plan { send: true, ..Plan::default() });
+        conn.sent(false);
+        assert_eq!(conn.plan(), Plan { shutdown: true, ..Plan::default() });
+    }
+
+    #[test]
+    fn the_last_word_comes_last_and_once() {
+        let mut conn = connection();
+        conn.owe_last_word();
+        conn.output_ready();
+        conn.finish();
+        assert_eq!(conn.plan(), Plan { send: true, ..Plan::default() });
+        assert!(conn.owes_last_word(), "replies go first");
+        conn.sent(false);
+        assert_eq!(conn.plan(), Plan { send: true, ..Plan::default() });
+        assert!(!conn.owes_last_word());
+        conn.sent(false);
+        assert_eq!(conn.plan(), Plan { shutdown: true, ..Plan::default() });
+    }
+
+    #[test]
     fn a_finished_connection_sends_all_first() {
         let mut conn = connection();
         conn.output_ready();
@@ -267,5 +365,20 @@ mod tests {
         assert_eq!(conn.plan(), Plan { shutdown: true, ..Plan::default() });
         conn.shut();
         assert_eq!(conn.plan(), Plan { close: true, ..Plan::default() });
+    }
+
+    #[test]
+    fn a_held_connection_stays_until_it_is_released() {
+        let mut conn = connection();
+        conn.output_ready();
+        conn.hold();
+        conn.finish();
+        assert!(!conn.is_only_held(), "it has something to send");
+        assert_eq!(conn.plan(), Plan { send: true, ..Plan::default() });
+        conn.sent(false);
+        assert_eq!(conn.plan(), Plan::default());
+        assert!(conn.is_only_held());
+        conn.release();
+        assert_eq!(conn.plan(), Plan { shutdown: true, ..Plan::default() });
     }
 }

@@ -6,6 +6,7 @@
 use std::os::fd::RawFd;
 
 use super::admin::Dump;
+use super::secure::Secure;
 use super::upload::Upload;
 use crate::config::limits::DATAGRAM_REPLY_BYTES_MAX;
 use crate::conn::{Connection, Input};
@@ -51,6 +52,8 @@ impl Ending {
 pub(super) enum Carrier {
     /// As they are, by sends of its connection.
     Plain,
+    /// Sealed, in records of TLS.
+    Tls(Box<Secure>),
     /// In datagrams, made of what gathers here.
     Datagram(Vec<u8>),
 }
@@ -100,6 +103,11 @@ impl Client {
         }
     }
 
+    /// A client by TLS, whose handshake is to come.
+    pub(super) fn of_session(fd: RawFd, parser: Parser, secure: Secure, now: u32) -> Self {
+        Self { carrier: Carrier::Tls(Box::new(secure)), ..Self::new(fd, parser, now) }
+    }
+
     /// A client for one datagram. It has no connection; its reply is appended to `reply`.
     pub(super) fn of_datagram(parser: Parser, reply: Vec<u8>, now: u32) -> Self {
         const NO_SOCKET: RawFd = -1;
@@ -115,7 +123,25 @@ impl Client {
     pub(super) fn take_datagram_reply(&mut self) -> Vec<u8> {
         match &mut self.carrier {
             Carrier::Datagram(reply) => std::mem::take(reply),
-            Carrier::Plain => Vec::new(),
+            Carrier::Plain | Carrier::Tls(_) => Vec::new(),
+        }
+    }
+
+    /// Its side of TLS, if it came by that.
+    #[inline]
+    pub(super) fn secure(&self) -> Option<&Secure> {
+        match &self.carrier {
+            Carrier::Tls(secure) => Some(secure),
+            Carrier::Plain | Carrier::Datagram(_) => None,
+        }
+    }
+
+    /// The same, to work with.
+    #[inline]
+    pub(super) fn secure_mut(&mut self) -> Option<&mut Secure> {
+        match &mut self.carrier {
+            Carrier::Tls(secure) => Some(secure),
+            Carrier::Plain | Carrier::Datagram(_) => None,
         }
     }
 
@@ -125,12 +151,24 @@ impl Client {
         if text.is_empty() || !self.conn.may_send() {
             return;
         }
-        if let Carrier::Datagram(reply) = &mut self.carrier {
-            return reply.extend_from_slice(text);
+        match &mut self.carrier {
+            Carrier::Plain => {
+                let output = self.output.get_or_insert_with(|| pool.take_message());
+                output.append(text, pool);
+            }
+            Carrier::Tls(secure) => secure.outbox_mut().append(text, pool),
+            Carrier::Datagram(reply) => return reply.extend_from_slice(text),
         }
-        let output = self.output.get_or_insert_with(|| pool.take_message());
-        output.append(text, pool);
         self.conn.output_ready();
+    }
+
+    /// Adds bytes that go out as they are, whatever carries the client's replies.
+    pub(super) fn send_as_is(&mut self, bytes: &[u8], pool: &mut BlockPool) {
+        if !bytes.is_empty() && self.conn.may_send() {
+            let output = self.output.get_or_insert_with(|| pool.take_message());
+            output.append(bytes, pool);
+            self.conn.output_ready();
+        }
     }
 
     /// Adds a value that stays where it is. A client that can't be sent to gives it back.
@@ -138,19 +176,24 @@ impl Client {
         if !self.conn.may_send() {
             return Some(pin);
         }
-        if let Carrier::Datagram(reply) = &mut self.carrier {
-            // One that is too long to be sent is at least seen to be.
-            for piece in pin.value.pieces() {
-                let room = (DATAGRAM_REPLY_BYTES_MAX + 1).saturating_sub(reply.len());
-                reply.extend_from_slice(&piece[..piece.len().min(room)]);
+        match &mut self.carrier {
+            Carrier::Plain => {
+                let output = self.output.get_or_insert_with(|| pool.take_message());
+                for piece in pin.value.pieces() {
+                    output.append_in_place(piece);
+                }
+                self.pins.push(pin);
             }
-            return Some(pin);
+            Carrier::Tls(secure) => secure.outbox_mut().push(pin),
+            Carrier::Datagram(reply) => {
+                // One that is too long to be sent is at least seen to be.
+                for piece in pin.value.pieces() {
+                    let room = (DATAGRAM_REPLY_BYTES_MAX + 1).saturating_sub(reply.len());
+                    reply.extend_from_slice(&piece[..piece.len().min(room)]);
+                }
+                return Some(pin);
+            }
         }
-        let output = self.output.get_or_insert_with(|| pool.take_message());
-        for piece in pin.value.pieces() {
-            output.append_in_place(piece);
-        }
-        self.pins.push(pin);
         self.conn.output_ready();
         None
     }
@@ -159,14 +202,29 @@ impl Client {
     pub(super) fn output_bytes(&self) -> usize {
         match &self.carrier {
             Carrier::Plain => self.output.as_ref().map_or(0, |output| output.left()),
+            Carrier::Tls(secure) => secure.outbox().bytes(),
             Carrier::Datagram(reply) => reply.len(),
         }
     }
 
-    /// The message to send now.
-    pub(super) fn take_output(&mut self) -> Option<Box<Message>> {
+    /// The message to send now. None if there is nothing that could be sent: the client is to be
+    /// let go. `scratch` is memory to seal in.
+    #[inline]
+    pub(super) fn take_output(
+        &mut self,
+        pool: &mut BlockPool,
+        scratch: &mut Vec<u8>,
+    ) -> Option<Box<Message>> {
         if let Some(message) = self.partly_sent.take() {
             return Some(message);
+        }
+        if let Carrier::Tls(secure) = &mut self.carrier {
+            let output = self.output.get_or_insert_with(|| pool.take_message());
+            let sealed = secure.seal(output, pool, scratch, &mut self.pins);
+            if sealed.is_err() || output.left() == 0 {
+                pool.give_message(self.output.take()?);
+                return None;
+            }
         }
         std::mem::swap(&mut self.pins, &mut self.pins_in_flight);
         self.output.take()
@@ -179,7 +237,20 @@ impl Client {
 
     /// Whether output waits.
     pub(super) fn has_output(&self) -> bool {
-        self.output.is_some() || self.partly_sent.is_some()
+        let is_unsealed = self.secure().is_some_and(|secure| secure.outbox().bytes() > 0);
+        self.output.is_some() || self.partly_sent.is_some() || is_unsealed
+    }
+
+    /// Whether replies wait. Unlike other output they are seen: a command that goes on after its
+    /// answer can't come behind them.
+    pub(super) fn owes_replies(&self) -> bool {
+        self.secure().map_or_else(|| self.has_output(), |secure| secure.outbox().bytes() > 0)
+    }
+
+    /// Whether its requests have to wait for more than for the end of a send.
+    pub(super) fn is_held(&self) -> bool {
+        let waits = |secure: &Secure| secure.is_away() || secure.outbox().bytes() > 0;
+        self.task.is_some() || self.secure().is_some_and(waits)
     }
 
     /// Keeps a message that was sent in part; it goes before what was added since.
@@ -193,9 +264,15 @@ impl Client {
     }
 
     /// All that must be given back when the client is gone.
-    pub(super) fn take_leftovers(&mut self) -> ([Option<Box<Message>>; 2], Vec<Pin>) {
+    pub(super) fn take_leftovers(
+        &mut self,
+        pool: &mut BlockPool,
+    ) -> ([Option<Box<Message>>; 2], Vec<Pin>) {
         let mut pins = std::mem::take(&mut self.pins);
         pins.append(&mut self.pins_in_flight);
+        if let Carrier::Tls(secure) = &mut self.carrier {
+            secure.outbox_mut().clear(pool, &mut pins);
+        }
         ([self.output.take(), self.partly_sent.take()], pins)
     }
 }

@@ -62,6 +62,12 @@ counters! {
     auths,
     /// Authentications that failed.
     auth_errors,
+    /// Sessions of TLS that began with a whole handshake.
+    tls_sessions_new,
+    /// Handshakes that failed.
+    tls_handshake_errors,
+    /// Sessions that failed after their handshake.
+    tls_record_errors,
     /// Loop turns.
     turns,
     /// Operations on keys.
@@ -76,6 +82,12 @@ counters! {
     buffers_missing,
     /// Accepts that failed, for want of descriptors above all.
     accept_errors,
+    /// Sends of which the socket took only a part.
+    sends_in_part,
+    /// Connections that the peer broke off.
+    resets,
+    /// Connections that were cut off because of what they made the server hold.
+    greedy,
     /// Blocks of reply memory made.
     blocks,
     /// Rounds of background work.

@@ -15,14 +15,15 @@ use std::os::fd::RawFd;
 
 use super::client::Client;
 use super::group::Group;
+use super::place::binding_of;
 use super::seen::Seen;
 use super::state::State;
-use crate::config::limits::DATAGRAM_REPLY_BYTES_MAX;
+use crate::config::{self, limits::DATAGRAM_REPLY_BYTES_MAX};
 use crate::protocol::admin::{Admin, Crawler, Stats};
 use crate::protocol::binary::MAGIC_REQUEST;
 use crate::protocol::reply::line;
 use crate::protocol::udp::{self, DATAGRAM_BYTES_MAX, FRAME_BYTES, PAYLOAD_BYTES_MAX, RequestId};
-use crate::protocol::{Gate, Parser};
+use crate::protocol::{Binding, Gate, Parser};
 use crate::ring::{Completion, Datagram, Op, Ring, Token};
 
 /// How much larger than its request a reply may be towards a host that was not seen to answer.
@@ -42,7 +43,7 @@ const SENDS_MAX: u32 = 4096;
 
 /// The UDP sockets of one core and what is in flight on them.
 pub(super) struct Datagrams {
-    sockets: Vec<RawFd>,
+    sockets: Vec<(RawFd, config::Binding)>,
     /// Datagrams for replies that wait for use.
     #[expect(clippy::vec_box, reason = "a datagram keeps its address while the kernel reads it")]
     free: Vec<Box<Datagram>>,
@@ -51,7 +52,7 @@ pub(super) struct Datagrams {
 }
 
 impl Datagrams {
-    pub(super) fn new(sockets: Vec<RawFd>) -> Self {
+    pub(super) fn new(sockets: Vec<(RawFd, config::Binding)>) -> Self {
         let receives = sockets.len() as u32 * RECEIVES;
         let sends = if sockets.is_empty() { 0 } else { SENDS_MAX };
         let free_slots = (receives..receives + sends).rev().collect();
@@ -66,10 +67,14 @@ impl Datagrams {
     }
 
     fn receive(&self, ring: &mut Ring, slot: u32, datagram: Box<Datagram>) {
-        ring.receive_datagram(self.socket_of(slot), datagram, Token::new(Op::ReceiveFrom, slot, 0));
+        ring.receive_datagram(
+            self.socket_of(slot).0,
+            datagram,
+            Token::new(Op::ReceiveFrom, slot, 0),
+        );
     }
 
-    fn socket_of(&self, slot: u32) -> RawFd {
+    fn socket_of(&self, slot: u32) -> (RawFd, config::Binding) {
         self.sockets[(slot / RECEIVES) as usize]
     }
 
@@ -79,9 +84,9 @@ impl Datagrams {
         let slot = completion.token.slot();
         // An error is news of an earlier reply that did not arrive; nobody needs it.
         if completion.result > 0 {
-            let socket = self.socket_of(slot);
+            let (socket, protocol) = self.socket_of(slot);
             state.counters().bytes_read.add(request.bytes().len() as u64);
-            if let Some((id, text)) = state.answer_datagram(&request) {
+            if let Some((id, text)) = state.answer_datagram(&request, binding_of(protocol)) {
                 self.send(ring, state, socket, &request, id, &text);
                 state.give_back_reply(text);
             }
@@ -126,10 +131,14 @@ impl Datagrams {
 
 impl State {
     /// The reply to a request by UDP, and the number that the client gave it.
-    fn answer_datagram(&mut self, datagram: &Datagram) -> Option<(RequestId, Vec<u8>)> {
+    fn answer_datagram(
+        &mut self,
+        datagram: &Datagram,
+        binding: Binding,
+    ) -> Option<(RequestId, Vec<u8>)> {
         let (id, request) = udp::parse(datagram.bytes())?;
         let source = datagram.source()?;
-        let mut text = self.run_datagram(request);
+        let mut text = self.run_datagram(request, binding);
         if !self.may_reply(datagram.bytes().len(), source, text.len()) {
             let has_room = is_within(datagram.bytes().len(), UNSEEN.len());
             refuse(request, if has_room { UNSEEN } else { b"" }, &mut text);
@@ -142,8 +151,8 @@ impl State {
     }
 
     /// Runs what a datagram asks. What is not a whole request is dropped.
-    fn run_datagram(&mut self, request: &[u8]) -> Vec<u8> {
-        let parser = Parser::new(self.binding, Gate::Open, self.limits);
+    fn run_datagram(&mut self, request: &[u8], binding: Binding) -> Vec<u8> {
+        let parser = Parser::new(binding, Gate::Open, self.limits);
         let reply = std::mem::take(&mut self.datagram_reply);
         let id = self.clients.insert(Client::of_datagram(parser, reply, self.clock.now));
         let mut group = Group::new();
@@ -151,7 +160,7 @@ impl State {
         self.run(&mut group);
         let Some(mut client) = self.clients.remove(id) else { return Vec::new() };
         if let Some(upload) = client.upload.take() {
-            self.abandon_upload(*upload);
+            self.abandon_upload(id, *upload);
         }
         let is_cut_off = client.conn.is_paused() && !client.input.is_empty();
         client.input.clear(&mut self.inputs);

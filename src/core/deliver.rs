@@ -2,7 +2,6 @@
 
 use super::group::Group;
 use super::state::State;
-use crate::config::limits::{BLOCK_BYTES, OUTPUT_BYTES_MAX};
 use crate::conn::ConnId;
 use std::ops::Range;
 
@@ -46,10 +45,7 @@ impl State {
             }
         }
         client.reply(&self.replies.text[start..text.end], &mut self.blocks);
-        let bytes_max = if self.blocks.is_tight() { BLOCK_BYTES } else { OUTPUT_BYTES_MAX };
-        if client.output_bytes() > bytes_max {
-            client.conn.pause();
-        }
+        self.limit_output(conn);
         if !undelivered.is_empty() {
             self.unpin(undelivered);
         }

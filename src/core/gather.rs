@@ -45,6 +45,7 @@ impl State {
             let Some(client) = self.clients.get_mut(id) else { return };
             if client.conn.is_open() {
                 client.input.append(&bytes[consumed..], &mut self.inputs);
+                self.limit_input(id);
             }
         }
     }
@@ -68,11 +69,13 @@ impl State {
             input.consume(consumed);
             rest = after;
             let Some(client) = self.clients.get_mut(id) else { return };
-            let stuck = client.conn.is_paused() || !client.conn.is_open();
-            if stuck || rest.is_empty() {
+            if !client.conn.is_open() {
+                return input.clear(&mut self.inputs);
+            }
+            if client.conn.is_paused() || rest.is_empty() {
                 input.append(rest, &mut self.inputs);
                 client.input = input;
-                return;
+                return self.limit_input(id);
             }
         }
     }
@@ -220,7 +223,7 @@ impl State {
         self.clients.get_mut(id).is_some_and(|client| client.conn.is_paused())
     }
 
-    /// Adds an operation; a full group is run first, which is told.
+    /// Adds an operation; a group that must run first does, which is told.
     #[inline]
     fn push<'a>(
         &mut self,
@@ -231,12 +234,20 @@ impl State {
     ) -> bool {
         let hash = hash_key(self.shared.hash_seed, key.bytes());
         let shard = route(hash, self.shared.shards.len());
-        let is_full = group.is_full();
-        if is_full {
+        let runs = self.must_run(conn, group);
+        if runs {
             self.run(group);
         }
         group.push(Operation { conn, shard, key, hash, work });
-        is_full
+        runs
+    }
+
+    /// Whether a group has to run before it takes an operation of `conn`. While memory is tight, a
+    /// connection's replies are counted one by one.
+    #[inline]
+    fn must_run(&self, conn: ConnId, group: &Group<'_>) -> bool {
+        let is_next = || group.last().is_some_and(|last| last.conn == conn);
+        group.is_full() || (self.is_tight() && is_next())
     }
 
     /// Adds a request of the meta or the binary protocol. One that is about no key keeps its place
@@ -250,7 +261,7 @@ impl State {
         let mut scratch = [0; KEY_BYTES_MAX];
         let key = key_of(&request, &mut scratch);
         let hash = key.map(|key| hash_key(self.shared.hash_seed, key.bytes()));
-        if group.is_full() {
+        if self.must_run(conn, group) {
             self.run(group);
         }
         let (shard, hash) = match hash {

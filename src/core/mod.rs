@@ -16,10 +16,11 @@
 //!  plan      one send per connection that has output; receives, shutdowns, closes
 //! ```
 //!
-//! The files follow the story: [`turn`] is the loop, [`gather`] turns bytes into operations,
-//! [`group`] runs them, [`execute`] holds what each operation does, [`client`] is a connection
-//! with its buffers, [`shared`] is what all cores see, [`admin`] answers what is not about a key,
-//! [`auth`] lets clients in.
+//! The files follow the story: [`turn`] is the loop, [`drain`] its end, [`gather`] turns bytes into
+//! operations, [`group`] runs them, [`execute`] holds what each operation does, [`client`] is a
+//! connection with its buffers, [`shared`] is what all cores see, [`admin`] answers what is not
+//! about a key, [`auth`] lets clients in, [`greed`] bounds what they may have held for them,
+//! [`secure`] and [`handshakes`] are for those who come by TLS.
 
 mod admin;
 mod auth;
@@ -28,12 +29,17 @@ mod client;
 mod counters;
 mod datagrams;
 mod deliver;
+mod drain;
 mod execute;
 mod gather;
+mod greed;
 mod group;
+mod handshakes;
 mod idle;
+mod outbox;
 mod place;
 mod plans;
+mod secure;
 mod seen;
 mod shared;
 mod state;
@@ -45,6 +51,7 @@ mod upload;
 pub use admin::Administration;
 pub use auth::Guard;
 pub use counters::{CoreCounters, CoreSums};
+pub use handshakes::{Handshakes, help_with_handshakes};
 pub use seen::Seen;
 pub use shared::{Inbox, Note, Shared};
 pub use turn::{Core, Sockets};

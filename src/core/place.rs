@@ -7,34 +7,36 @@
 //! counts are changed under one lock, once a connection, so two cores can't both choose the same
 //! last place.
 
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use super::client::Client;
+use super::secure::Secure;
 use super::shared::{Letter, Note};
 use super::state::State;
+use crate::config::{self, Manner};
 use crate::conn::ConnId;
-use crate::protocol::Parser;
+use crate::protocol::{Binding, Parser};
 
 /// What a client above the limit is told, as by memcached.
 const TOO_MANY: &[u8] = b"ERROR Too many open connections\r\n";
 
 impl State {
-    /// Finds a place for a connection just accepted; tells which, if it is here.
-    pub(super) fn place(&mut self, socket: OwnedFd) -> Option<ConnId> {
+    /// Finds a place for a connection just accepted.
+    pub(super) fn place(&mut self, socket: OwnedFd, manner: Manner) {
         let Some(core) = self.choose() else {
             if self.shared.config.maxconns_fast {
                 self.counters().rejected.add(1);
                 refuse(&socket);
             } else {
-                self.let_wait(socket);
+                self.let_wait(socket, manner);
             }
-            return None;
+            return;
         };
         if core == self.index {
-            return Some(self.adopt(socket));
+            self.adopt(socket, manner);
+        } else {
+            self.shared.inboxes[core].post(Letter::Adopt(socket, manner));
         }
-        self.shared.inboxes[core].post(Letter::Adopt(socket));
-        None
     }
 
     /// Counts the connection in at the core with the fewest.
@@ -53,11 +55,19 @@ impl State {
         Some(core)
     }
 
+    /// Counts a connection in here, wherever others are fewer. False at the limit.
+    pub(super) fn count_in_here(&self) -> bool {
+        let mut counts = self.shared.placement.lock().expect("no thread panics with the lock");
+        let has_room = counts.iter().sum::<usize>() < self.shared.config.connections_max;
+        counts[self.index] += usize::from(has_room);
+        has_room
+    }
+
     /// Takes in a connection that was counted in for this core.
-    pub(super) fn adopt(&mut self, socket: OwnedFd) -> ConnId {
-        let parser = Parser::new(self.binding, self.gate, self.limits);
+    pub(super) fn adopt(&mut self, socket: OwnedFd, manner: Manner) -> ConnId {
         let fd = socket.into_raw_fd();
-        let id = self.clients.insert(Client::new(fd, parser, self.clock.now));
+        let client = self.welcome(fd, manner);
+        let id = self.clients.insert(client);
         let peer = self.registry().add(id, fd, self.clock.now);
         if let (Some(seen), Some(peer)) = (&self.shared.seen, peer) {
             seen.connected(peer.ip(), self.clock.now);
@@ -68,9 +78,28 @@ impl State {
         id
     }
 
+    /// A client that talks in this manner.
+    fn welcome(&self, fd: RawFd, manner: Manner) -> Client {
+        let binding = binding_of(manner.protocol);
+        let parser = Parser::new(binding, self.gate, self.limits);
+        let now = self.clock.now;
+        let session = match (manner.tls, &self.shared.tls) {
+            (Some(check), Some(keeper)) => keeper.session(check),
+            _ => return Client::new(fd, parser, now),
+        };
+        match session {
+            Ok(session) => Client::of_session(fd, parser, Secure::new(session), now),
+            Err(_) => {
+                let mut client = Client::new(fd, parser, now);
+                client.conn.close();
+                client
+            }
+        }
+    }
+
     /// Stops accepting until a connection ends; this one goes first then.
-    fn let_wait(&mut self, socket: OwnedFd) {
-        if self.shared.admin.accepting.close_on(socket) {
+    fn let_wait(&mut self, socket: OwnedFd, manner: Manner) {
+        if self.shared.admin.accepting.close_on(socket, manner) {
             self.shared.tell_all(Note::Doors);
         }
         // A connection may have ended since the places were counted.
@@ -80,13 +109,13 @@ impl State {
     /// Lets those in who wait, as far as there are places, and opens the doors behind them.
     fn admit_waiting(&mut self) {
         while !self.is_full() {
-            let Some(socket) = self.shared.admin.accepting.next_waiting() else {
+            let Some((socket, manner)) = self.shared.admin.accepting.next_waiting() else {
                 if self.shared.admin.accepting.open() {
                     self.shared.tell_all(Note::Doors);
                 }
                 return;
             };
-            self.place(socket);
+            self.place(socket, manner);
         }
     }
 
@@ -98,13 +127,13 @@ impl State {
     /// Forgets a connection whose socket has been closed.
     pub(super) fn forget(&mut self, id: ConnId) {
         let Some(mut client) = self.clients.remove(id) else { return };
-        let (messages, pins) = client.take_leftovers();
+        let (messages, pins) = client.take_leftovers(&mut self.blocks);
         for message in messages.into_iter().flatten() {
             self.blocks.give_message(message);
         }
         self.unpin(pins);
         if let Some(upload) = client.upload.take() {
-            self.abandon_upload(*upload);
+            self.abandon_upload(id, *upload);
         }
         client.input.clear(&mut self.inputs);
         if let Some(task) = client.task.take() {
@@ -121,6 +150,15 @@ impl State {
         if !self.shared.config.maxconns_fast {
             self.admit_waiting();
         }
+    }
+}
+
+/// The parser's name of a protocol.
+pub(super) const fn binding_of(protocol: config::Binding) -> Binding {
+    match protocol {
+        config::Binding::Auto => Binding::Auto,
+        config::Binding::Ascii => Binding::Ascii,
+        config::Binding::Binary => Binding::Binary,
     }
 }
 

@@ -12,20 +12,39 @@ use crate::ring::{Completion, Op, Ring, Token};
 impl State {
     /// The armed receive ended: end of stream, an error, no buffer, or as asked.
     pub(super) fn receive_ended(&mut self, id: ConnId, result: i32) {
-        if result == -libc::ENOBUFS {
+        let is_starved = result == -libc::ENOBUFS;
+        if is_starved {
             self.counters().buffers_missing.add(1);
         }
         let Some(client) = self.clients.get_mut(id) else { return };
         client.conn.receive_ended();
+        if is_starved && !client.listed {
+            client.listed = true;
+            self.starved.push(id);
+        }
         match -result {
-            0 => client.conn.finish(),
+            0 => client.conn.peer_ended(),
             libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
             _ if result > 0 => {}
-            // The peer is gone; there is nobody to answer.
-            _ => {
-                client.ending = Ending::Error;
-                client.conn.close();
-            }
+            _ => self.lose(id),
+        }
+        self.list(id);
+    }
+
+    /// The peer is gone.
+    fn lose(&mut self, id: ConnId) {
+        let is_news = self.clients.get_mut(id).is_some_and(|client| client.conn.may_send());
+        self.counters().resets.add(u64::from(is_news));
+        self.break_off(id);
+    }
+
+    /// Ends a connection without another word. What it holds of the cache is free at once.
+    pub(super) fn break_off(&mut self, id: ConnId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.ending = Ending::Error;
+        client.conn.close();
+        if let Some(upload) = client.upload.take() {
+            self.abandon_upload(id, *upload);
         }
         self.list(id);
     }
@@ -40,11 +59,9 @@ impl State {
         let Ok(bytes) = usize::try_from(completion.result) else {
             self.blocks.give_message(message);
             if let Some(client) = self.clients.get_mut(id) {
-                client.ending = Ending::Error;
                 client.conn.sent(false);
-                client.conn.close();
             }
-            return self.list(id);
+            return self.lose(id);
         };
         self.counters().bytes_written.add(bytes as u64);
         message.advance(bytes);
@@ -52,13 +69,14 @@ impl State {
         if message.left() > 0 {
             client.put_back(message);
             client.conn.sent(true);
+            self.counters().sends_in_part.add(1);
             return self.list(id);
         }
         self.blocks.give_message(message);
         client.conn.sent(client.has_output());
         let pins = client.take_pins_in_flight();
         let has_task = client.task.is_some();
-        let resumes = client.conn.is_paused() && !has_task;
+        let resumes = client.conn.is_paused() && !client.is_held();
         if resumes {
             client.conn.resume();
         }
@@ -101,6 +119,16 @@ impl State {
         }
     }
 
+    /// Lets a connection go that can't be sent what it is owed.
+    #[cold]
+    fn give_up(&mut self, id: ConnId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.ending = Ending::Error;
+        client.conn.sent(false);
+        client.conn.close();
+        self.list(id);
+    }
+
     /// Ends a connection when all it is owed has been sent.
     pub(super) fn finish(&mut self, id: ConnId) {
         if let Some(client) = self.clients.get_mut(id) {
@@ -109,30 +137,21 @@ impl State {
         self.list(id);
     }
 
-    /// Ends all connections so, but for those that have requests waiting behind their output.
-    pub(super) fn finish_all(&mut self) {
-        let ids: Vec<_> = self.clients.ids().collect();
-        for id in ids {
-            let Some(client) = self.clients.get_mut(id) else { continue };
-            if client.conn.is_open() {
-                client.ending = Ending::Shutdown;
-            }
-            if !client.conn.is_paused() {
-                self.finish(id);
-            }
-        }
-    }
-
-    /// Submits what the listed connections need.
+    /// Submits what the listed connections need; first of all for those that found no buffer in
+    /// this turn, lest one with much to send takes them all again.
     pub(super) fn carry_out_plans(&mut self, ring: &mut Ring) {
-        let mut listed = std::mem::take(&mut self.listed);
-        for id in listed.drain(..) {
+        self.starved.append(&mut self.listed);
+        std::mem::swap(&mut self.starved, &mut self.listed);
+        // Carrying one out may list its client anew.
+        let mut index = 0;
+        while let Some(&id) = self.listed.get(index) {
+            index += 1;
             let Some(client) = self.clients.get_mut(id) else { continue };
             client.listed = false;
             let plan = client.conn.plan();
             self.carry_out(ring, id, plan);
         }
-        self.listed = listed;
+        self.listed.clear();
     }
 
     fn carry_out(&mut self, ring: &mut Ring, id: ConnId, plan: Plan) {
@@ -140,8 +159,10 @@ impl State {
         let fd = client.conn.fd;
         let token = |op| Token::new(op, id.index, id.generation);
         if plan.send {
-            let message = client.take_output().expect("a planned send has output");
-            ring.send(fd, message, token(Op::Send));
+            match client.take_output(&mut self.blocks, &mut self.tls_scratch) {
+                Some(message) => ring.send(fd, message, token(Op::Send)),
+                None => self.give_up(id),
+            }
         }
         if plan.receive {
             ring.receive(fd, token(Op::Receive));

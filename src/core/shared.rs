@@ -9,11 +9,13 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::admin::Administration;
 use super::auth::Guard;
 use super::counters::CoreCounters;
+use super::handshakes::{Handshakes, Shaken};
 use super::seen::Seen;
-use crate::config::Config;
+use crate::config::{Config, Manner};
 use crate::mesh::Lent;
 use crate::os::clock::Clock;
 use crate::shard::Shard;
+use crate::tls::Keeper;
 
 /// One server's common ground.
 pub struct Shared {
@@ -31,14 +33,22 @@ pub struct Shared {
     pub counters: Vec<CoreCounters>,
     /// Connections of each core, those on their way included.
     pub placement: Mutex<Vec<usize>>,
+    /// By shard: bytes of the values that are on their way into it.
+    pub upload_bytes: Vec<AtomicUsize>,
     /// Verbosity, which a client may change.
     pub verbosity: AtomicU8,
     /// Set when the server should stop; the inboxes carry the news to the cores.
     pub stopping: AtomicBool,
     /// Cores that still run.
     pub cores_running: AtomicUsize,
+    /// Cores that have heard that they should end.
+    pub cores_draining: AtomicUsize,
     /// Who may come in, if not everybody.
     pub guard: Option<Guard>,
+    /// With TLS: the certificates and keys.
+    pub tls: Option<Keeper>,
+    /// With TLS: handshakes that wait to be made.
+    pub handshakes: Handshakes,
     /// With UDP: the hosts that may be sent more than they asked with.
     pub seen: Option<Seen>,
     /// What administrators change and watch.
@@ -58,6 +68,9 @@ impl Shared {
     pub fn reload(&self) {
         if let Some(Err(failure)) = self.guard.as_ref().map(Guard::reload) {
             eprintln!("ringcached: {failure}; the users read before stay");
+        }
+        if let Some(Err(failure)) = self.tls.as_ref().map(Keeper::refresh) {
+            eprintln!("ringcached: {failure}; the certificates read before stay");
         }
     }
 
@@ -88,8 +101,10 @@ pub enum Note {
 
 /// What an inbox carries.
 pub(super) enum Letter {
-    /// A connection that another core accepted.
-    Adopt(OwnedFd),
+    /// A connection that another core accepted, and how its client talks.
+    Adopt(OwnedFd, Manner),
+    /// A step of a connection's handshake, made.
+    Shaken(Box<Shaken>),
     /// News.
     Note(Note),
 }
@@ -121,6 +136,11 @@ impl Inbox {
     /// Takes all letters.
     pub(super) fn take(&self) -> Vec<Letter> {
         std::mem::take(&mut self.letters.lock().expect("no thread panics with the lock"))
+    }
+
+    /// Whether all letters have been taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.letters.lock().expect("no thread panics with the lock").is_empty()
     }
 
     /// The descriptor that is readable when there are letters.

@@ -11,12 +11,11 @@ use super::execute::Replies;
 use super::group::{Group, ReplyPlace, ShardPart};
 use super::shared::Shared;
 use super::upkeep::Upkeep;
-use crate::config;
 use crate::config::limits::{GROUP_MAX, KEYS_BYTES_MIN, LINE_BYTES_MAX};
 use crate::conn::{ConnId, InputPool, Table};
 use crate::mesh::{Job, Lent};
 use crate::os;
-use crate::protocol::{Binding, Clock, Gate, Limits};
+use crate::protocol::{Clock, Gate, Limits};
 use crate::ring::{BlockPool, Token};
 use crate::shard::{Evicted, Shard};
 
@@ -28,7 +27,6 @@ pub(super) struct State {
     pub(super) blocks: BlockPool,
     pub(super) inputs: InputPool,
     pub(super) clock: Clock,
-    pub(super) binding: Binding,
     pub(super) gate: Gate,
     pub(super) limits: Limits,
     /// Replies of the group that is run, and where each of them lies.
@@ -36,6 +34,10 @@ pub(super) struct State {
     pub(super) places: Vec<ReplyPlace>,
     /// Clients whose plan has to be looked at before the turn ends.
     pub(super) listed: Vec<ConnId>,
+    /// Clients that were sent something for which there was no buffer: they go first.
+    pub(super) starved: Vec<ConnId>,
+    /// Clients that are sending a large value, in the order in which they began.
+    pub(super) uploads: Vec<ConnId>,
     /// Clients whose task can go on.
     pub(super) working: Vec<ConnId>,
     pub(super) upkeep: Upkeep,
@@ -44,6 +46,8 @@ pub(super) struct State {
     /// This turn's log, and memory for what is sent of it.
     pub(super) log: Log,
     pub(super) log_to_send: Vec<u8>,
+    /// Memory to open and seal records of TLS in.
+    pub(super) tls_scratch: Vec<u8>,
     /// Memory for what shards have evicted, while somebody watches that.
     pub(super) evicted: Evicted,
     /// Memory for the reply to a datagram.
@@ -58,11 +62,6 @@ impl State {
             line_bytes_max: LINE_BYTES_MAX as u32,
             keys_bytes_min: KEYS_BYTES_MIN as u32,
         };
-        let binding = match config.protocol {
-            config::Binding::Auto => Binding::Auto,
-            config::Binding::Ascii => Binding::Ascii,
-            config::Binding::Binary => Binding::Binary,
-        };
         let clock = reading(&shared.clock);
         let gate = match (config.sasl, &config.auth_file) {
             (true, _) => Gate::Sasl,
@@ -75,17 +74,19 @@ impl State {
             blocks: BlockPool::default(),
             inputs: InputPool::default(),
             clock,
-            binding,
             gate,
             limits,
             replies: Replies::default(),
             places: vec![ReplyPlace::default(); GROUP_MAX],
             listed: Vec::with_capacity(1024),
+            starved: Vec::new(),
+            uploads: Vec::new(),
             working: Vec::new(),
             upkeep: Upkeep::new(),
             idle_look_at: Self::first_idle_look(clock.now, config.idle_timeout_s),
             log: Log::new(config.worker_logbuf_bytes),
             log_to_send: Vec::new(),
+            tls_scratch: Vec::new(),
             evicted: Evicted::default(),
             datagram_reply: Vec::new(),
             shared,

@@ -3,58 +3,47 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::datagrams::Datagrams;
+use super::drain::Drain;
 use super::group::Group;
+use super::secure::Unsealed;
 use super::shared::{Letter, Note, Shared};
 use super::state::State;
-use crate::config::limits::DRAIN_S_MAX;
+use crate::config::{Binding, Manner};
 use crate::protocol::admin::WatchStreams;
 use crate::ring::{Completion, Op, Ring, Setup, Token, Wait};
-
-/// How long a core sleeps at most while draining: what hinders a connection's end may pass at any
-/// moment.
-const DRAIN_SLEEP: Duration = Duration::from_millis(20);
 
 /// The sockets that a core serves, beside the connections that it accepts.
 #[derive(Clone, Debug, Default)]
 pub struct Sockets {
-    /// They listen.
-    pub listeners: Vec<RawFd>,
-    /// They receive datagrams.
-    pub datagrams: Vec<RawFd>,
+    /// They listen, each for clients that talk in its manner.
+    pub listeners: Vec<(RawFd, Manner)>,
+    /// They receive datagrams, in a protocol each.
+    pub datagrams: Vec<(RawFd, Binding)>,
 }
 
 /// A core: its ring and all that the ring doesn't know.
 pub struct Core {
-    ring: Ring,
-    state: State,
-    listeners: Vec<Listener>,
+    pub(super) ring: Ring,
+    pub(super) state: State,
+    pub(super) listeners: Vec<Listener>,
     datagrams: Datagrams,
     completions: Vec<Completion>,
+    /// What a turn's completions brought by TLS.
+    unsealed: Unsealed,
     /// False while all wait for a connection to end, with `-o no_maxconns_fast`.
     is_accepting: bool,
     /// Accepting has failed; it is tried again in a while.
     rests: bool,
-    drain: Option<Drain>,
+    pub(super) drain: Option<Drain>,
     /// Completions that the last turn brought.
     load: usize,
 }
 
-/// A core on its way out.
-struct Drain {
-    since: Instant,
-    /// Turns left in which what the kernel has received already is still taken in.
-    turns_left: u32,
-}
-
-/// A turn reaps what the kernel has; the second and third one see what the first one's work let
-/// in, such as the rest of a pipeline for which there was no buffer.
-const DRAIN_TURNS: u32 = 3;
-
-struct Listener {
-    fd: RawFd,
+pub(super) struct Listener {
+    pub(super) fd: RawFd,
+    pub(super) manner: Manner,
     armed: bool,
 }
 
@@ -68,8 +57,10 @@ impl Core {
         let files = u32::try_from(files).unwrap_or(u32::MAX);
         let ring = Ring::new(&Setup { files, ..Setup::default() })?;
         let Sockets { listeners, datagrams } = sockets;
-        shared.admin.registries[index].set_listeners(listeners.clone());
-        let listeners = listeners.into_iter().map(|fd| Listener { fd, armed: false }).collect();
+        let descriptors = listeners.iter().map(|(fd, _)| *fd).collect();
+        shared.admin.registries[index].set_listeners(descriptors);
+        let listener = |(fd, manner)| Listener { fd, manner, armed: false };
+        let listeners = listeners.into_iter().map(listener).collect();
         let state = State::new(index, shared);
         let completions = Vec::with_capacity(4096);
         Ok(Self {
@@ -78,6 +69,7 @@ impl Core {
             listeners,
             datagrams: Datagrams::new(datagrams),
             completions,
+            unsealed: Unsealed::default(),
             is_accepting: true,
             rests: false,
             drain: None,
@@ -105,10 +97,17 @@ impl Core {
         self.state.tell_time();
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.drain(&mut completions);
+        let mut unsealed = std::mem::take(&mut self.unsealed);
+        if self.state.shared.tls.is_some() {
+            unsealed.fill(&self.ring, &mut self.state, &completions);
+        }
         let mut group = Group::new();
-        for completion in &completions {
+        for (index, completion) in completions.iter().enumerate() {
             match completion.token.op() {
-                Op::Receive => Self::received(&self.ring, &mut self.state, completion, &mut group),
+                Op::Receive => {
+                    let plain = unsealed.of(index);
+                    Self::received(&self.ring, &mut self.state, completion, plain, &mut group);
+                }
                 Op::Shutdown => self.state.shut(completion),
                 Op::Close => self.state.closed(completion),
                 Op::Send | Op::Accept | Op::Wake | Op::Cancel | Op::Connect => {}
@@ -117,6 +116,10 @@ impl Core {
         }
         self.state.run(&mut group);
         drop(group);
+        self.unsealed = unsealed;
+        if let Some(drain) = &mut self.drain {
+            drain.received(&self.state, &completions);
+        }
         for completion in &completions {
             match completion.token.op() {
                 Op::Send => self.state.sent(&mut self.ring, completion),
@@ -163,13 +166,14 @@ impl Core {
         ring: &'a Ring,
         state: &mut State,
         completion: &Completion,
+        plain: Option<&'a [u8]>,
         group: &mut Group<'a>,
     ) {
         let Some(id) = state.tenant(completion.token) else { return };
         if let Some(received) = &completion.received {
             let bytes = ring.bytes(received);
             state.counters().bytes_read.add(bytes.len() as u64);
-            state.feed(id, bytes, group);
+            state.feed(id, plain.unwrap_or(bytes), group);
             state.list(id);
         }
         if !completion.more {
@@ -181,11 +185,13 @@ impl Core {
         let index = completion.token.slot() as usize;
         self.listeners[index].armed = completion.more;
         match completion.accepted() {
-            Some(socket) if self.drain.is_some() => drop(socket),
-            Some(socket) => {
-                self.state.place(socket);
+            Some(socket) if self.drain.is_some() => {
+                self.take_late(socket, self.listeners[index].manner);
             }
-            None if completion.result == -libc::ECANCELED => {}
+            Some(socket) => {
+                self.state.place(socket, self.listeners[index].manner);
+            }
+            None if completion.result == -libc::ECANCELED || self.drain.is_some() => {}
             None => {
                 self.state.counters().accept_errors.add(1);
                 // Most likely there is no descriptor left. Trying again at once would not help.
@@ -200,11 +206,11 @@ impl Core {
         let inbox = &self.state.shared.clone().inboxes[self.state.index];
         for letter in inbox.take() {
             match letter {
-                Letter::Adopt(socket) => {
-                    self.state.adopt(socket);
-                }
+                Letter::Adopt(socket, manner) => self.adopt(socket, manner),
+                Letter::Shaken(shaken) => self.state.shaken(*shaken),
                 Letter::Note(Note::Maintain) => {
                     self.state.maintain();
+                    self.state.counters().overflows.set(self.ring.overflows());
                     self.rests = false;
                     self.arm_listeners();
                 }
@@ -240,21 +246,11 @@ impl Core {
             // Without upkeep it sleeps until something comes, the control plane's letter of each
             // second at the latest; so the kernel has no timer to set and to take back.
             None => Wait::after(self.load, self.state.upkeep.wait()),
-            Some(drain) if drain.turns_left > 0 => Wait::POLL,
-            Some(_) => Wait::one(DRAIN_SLEEP),
+            Some(drain) => drain.wait(),
         }
     }
 
-    /// Stops accepting. Every connection ends once all that has been received is answered.
-    fn begin_drain(&mut self) {
-        if self.drain.is_some() {
-            return;
-        }
-        self.drain = Some(Drain { since: Instant::now(), turns_left: DRAIN_TURNS });
-        self.disarm_listeners();
-    }
-
-    fn disarm_listeners(&mut self) {
+    pub(super) fn disarm_listeners(&mut self) {
         for index in 0..self.listeners.len() {
             let target = Token::new(Op::Accept, index as u32, 0);
             self.ring.cancel(target, Token::new(Op::Cancel, index as u32, 0));
@@ -269,21 +265,5 @@ impl Core {
         }
         self.is_accepting = is_on;
         self.arm_listeners();
-    }
-
-    fn go_on_draining(&mut self) {
-        let Some(drain) = &mut self.drain else { return };
-        drain.turns_left = drain.turns_left.saturating_sub(1);
-        if drain.turns_left == 0 {
-            self.state.finish_all();
-            self.state.carry_out_plans(&mut self.ring);
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.drain.as_ref().is_some_and(|drain| {
-            let is_late = drain.since.elapsed().as_secs() >= DRAIN_S_MAX;
-            is_late || (drain.turns_left == 0 && self.state.clients.is_empty())
-        })
     }
 }

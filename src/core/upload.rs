@@ -5,6 +5,8 @@
 //! bytes are then copied from the receive buffers without the shard's token, because nobody else
 //! knows the chunks; at the end the shard takes the item in, under its token again.
 
+use std::sync::atomic::Ordering;
+
 use arrayvec::ArrayVec;
 
 use super::execute::{Replies, answer_store, key_of, upload_options};
@@ -28,12 +30,19 @@ pub(super) struct Upload {
     header: Vec<u8>,
     parser: Parser,
     reservation: Reservation,
+    /// Bytes that it holds.
+    value_bytes: usize,
     shard: usize,
     tail: ArrayVec<u8, TAIL_BYTES_MAX>,
     tail_bytes: usize,
 }
 
 impl Upload {
+    /// The shard that it goes into.
+    pub(super) fn shard(&self) -> usize {
+        self.shard
+    }
+
     /// Takes what belongs to the value; returns how many bytes that was.
     fn take(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
@@ -67,19 +76,27 @@ impl State {
         let options = upload_options(request, self.clock);
         let mut scratch = [0; KEY_BYTES_MAX];
         let (shard, key) = self.locate(request, &mut scratch);
-        let mut outcome = None;
+        let has_room = self.limit_uploads(shard, value_bytes);
+        let mut outcome = Err(Stored::OutOfMemory);
         let now = self.clock.now;
         self.shared.shards[shard].run(&mut |shard: &mut Shard| {
             shard.set_now(now);
-            outcome = Some(shard.reserve(&key, &options, value_bytes));
+            outcome = if has_room {
+                shard.reserve(&key, &options, value_bytes)
+            } else {
+                Err(shard.refuse(&key, &options, Stored::OutOfMemory))
+            };
         });
         let Some(client) = self.clients.get_mut(id) else { return };
-        match outcome.expect("a job that returned has run") {
+        match outcome {
             Ok(reservation) => {
+                self.uploads.push(id);
+                self.shared.upload_bytes[shard].fetch_add(value_bytes, Ordering::Relaxed);
                 client.upload = Some(Box::new(Upload {
                     header: header.to_vec(),
                     parser: client.conn.parser.clone(),
                     reservation,
+                    value_bytes,
                     shard,
                     tail: ArrayVec::new(),
                     tail_bytes,
@@ -107,6 +124,7 @@ impl State {
     fn end_upload(&mut self, id: ConnId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let Some(upload) = client.upload.take() else { return };
+        self.forget_upload(id, &upload);
         let Upload { header, mut parser, reservation, shard, tail, .. } = *upload;
         let Step::Upload { request, value_bytes, .. } = parser.next(&header) else {
             unreachable!("the same parser state and bytes give the same step");
@@ -131,8 +149,14 @@ impl State {
         }
     }
 
-    /// Gives up an upload whose connection ended.
-    pub(super) fn abandon_upload(&mut self, upload: Upload) {
+    fn forget_upload(&mut self, id: ConnId, upload: &Upload) {
+        self.uploads.retain(|other| *other != id);
+        self.shared.upload_bytes[upload.shard].fetch_sub(upload.value_bytes, Ordering::Relaxed);
+    }
+
+    /// Gives up an upload whose connection has ended.
+    pub(super) fn abandon_upload(&mut self, id: ConnId, upload: Upload) {
+        self.forget_upload(id, &upload);
         let mut reservation = Some(upload.reservation);
         self.shared.shards[upload.shard].run(&mut |shard: &mut Shard| {
             if let Some(reservation) = reservation.take() {
@@ -150,7 +174,7 @@ impl State {
         let now = self.clock.now;
         self.shared.shards[shard].run(&mut |shard: &mut Shard| {
             shard.set_now(now);
-            shard.refuse_too_large(&key, &options);
+            shard.refuse(&key, &options, Stored::TooLarge);
         });
         self.answer(id, request, 0, Stored::TooLarge);
     }

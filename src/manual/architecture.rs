@@ -25,22 +25,25 @@
 //!
 //! # What depends on what
 //!
-//! `protocol`, `shard`, `mesh` and `ring` don't know each other. `conn` knows `protocol`; `core`
-//! joins them; `server` starts cores and `control` beside them; nothing points back.
+//! `protocol`, `shard`, `mesh`, `ring` and `tls` don't know each other. `conn` knows `protocol`;
+//! `core` joins them; `server` starts cores and `control` beside them; nothing points back.
 //! `tests/tidy.rs` holds this.
 //!
 //! # What is allocated when
 //!
 //! The arena, the index and the rings are taken at start, or grow in large steps up to `-m`. Blocks
 //! of reply text and input memory come from pools that grow to the most ever needed at once. The
-//! path of a request allocates nothing once the pools are warm. Administrative commands may.
+//! path of a request allocates nothing once the pools are warm. Administrative commands may, and by
+//! TLS rustls takes memory for each record, which it gives back at once.
 //!
 //! # Limits against greed
 //!
 //! | what a client may do | what bounds it |
 //! |---|---|
-//! | send and not read | 1 MB of replies may wait, 16 KB when all clients hold 8 MB |
+//! | send and not read | 1 MB of replies may wait, 16 KB when a core's clients hold 8 MB |
 //! | ask for thousands of large values in one line | the same: the retrieval waits in its middle |
-//! | begin large values and not end them | the chunks go when the connection ends |
+//! | do so on thousands of connections | at 16 MB a core, who does not read is cut off |
+//! | begin large values and not end them | an eighth of a shard; then the longest silent one goes |
 //! | send a line without end | 2 KB, unless it is a retrieval, whose keys are served as they come |
+//! | send without pause | whoever found no receive buffer is served first in the next turn |
 //! | open connections | `-c`, over all cores |

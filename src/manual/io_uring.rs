@@ -53,11 +53,13 @@
 //!
 //! # What can go wrong
 //!
+//! The counters are listed by `stats cores`, for each core.
+//!
 //! | event | what happens | where it is counted |
 //! |---|---|---|
 //! | a multishot ends (`F_MORE` unset) | it is armed again at the end of the turn | |
 //! | `ENOBUFS` | as above, after the turn's buffers were recycled | `buffers_missing` |
 //! | the completion queue overflows | the kernel hands the rest over later | `overflows` |
-//! | `EMFILE`, `ENFILE` at accept | counted, armed again | `accept_errors` |
-//! | a send is taken in part | the rest goes first, next turn | |
-//! | the peer resets | what was owed is dropped, the connection closes | |
+//! | `EMFILE`, `ENFILE` at accept | armed again within a second | `accept_errors` |
+//! | a send is taken in part | the rest goes first, next turn | `sends_in_part` |
+//! | the peer resets | what was owed is dropped, the connection closes | `resets` |

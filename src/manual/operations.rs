@@ -70,6 +70,7 @@
 //! |---|---|
 //! | SIGTERM, SIGINT, SIGUSR1 | accept no more, answer all received, exit 0 within 5 s |
 //! | the same again | exit now |
+//! | SIGHUP | read users and certificates again; what can't be read leaves the old ones in force |
 //! | SIGPIPE | ignored |
 //!
 //! With `-e` the memory file is completed before the exit, which on a disk takes as long as writing
@@ -92,25 +93,30 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | drained after a signal; `--help`, `--check` and the like |
-//! | 64 | wrong flag, value or combination; root without `-u` |
+//! | 64 | wrong flag, value or combination; root without `-u`; certificates that can't be used |
 //! | 67 | the user of `-u` does not exist |
 //! | 69 | io_uring cannot be used |
 //! | 71 | the system refused: limits, memory, an address in use |
 //! | 73 | pid file, port file, Unix socket or memory file cannot be written |
 //!
-//! ## Options of `-o` that are accepted and change nothing
+//! ## Flags that are accepted and change nothing
 //!
-//! | option | why |
+//! `-v` names those that were given. All but the first two are options of `-o`.
+//!
+//! | flag | why |
 //! |---|---|
+//! | `-R` | a turn of the loop serves what every connection has sent |
+//! | `-N` | a connection goes to the core with the fewest |
 //! | `hash_algorithm` | keys are always hashed by xxh3, with a seed of the process's own |
 //! | `read_buf_mem_limit` | buffers are of a fixed number, in the budget |
 //! | `resp_obj_mem_limit`, `modern` | dead in memcached too |
 //! | `inline_ascii_resp`, `no_inline_ascii_resp` | the same |
+//! | `slab_automove_window` | ages are compared as they are, there are no samples |
 //! | `slab_automove_freeratio` | keeps memory free for extstore, which is not there |
 //! | `tail_repair_time` | no item can get stuck at the end of a list |
-//! | `slab_automove_window` | ages are compared as they are: there are no samples |
+//! | `ssl_wbuf_size` | records are sealed right into the blocks that are sent |
+//! | `ssl_kernel_tls` | each core seals its own records |
 //! | `drop_privileges` | privileges are always dropped |
 //! | `no_drop_privileges`, `relaxed_privileges` | no system call filter is installed |
 //!
-//! Options of extstore (`ext_*`) and of the Lua proxy (`proxy_*`) are refused by name. The end of
-//! `--help` lists flags and options that are known but not available yet.
+//! Options of extstore (`ext_*`) and of the Lua proxy (`proxy_*`) are refused by name.

@@ -14,9 +14,11 @@
 //! | binary | the first byte of a connection is 0x80 | `core::execute::binary` |
 //! | UDP (`-U`) | a datagram with a frame of 8 bytes, then any of the above | `core::datagrams` |
 //!
-//! `-B ascii` and `-B binary` allow only one. A new command on a key is a variant of
-//! [`Request`](crate::protocol::Request) and a function in one of these files; a new command that
-//! concerns more than a key is answered in `core::admin`.
+//! `-B ascii` and `-B binary` allow only one; so do, for one address of `-l`, the prefixes
+//! `proto[ascii]:` and `proto[binary]:`. `proto[negotiating]:` allows all again, but not where `-Y`
+//! or `-S` have fixed the protocol: memcached would let clients of the other one in unasked there.
+//! A new command on a key is a variant of [`Request`](crate::protocol::Request) and a function in
+//! one of these files; a new command that concerns more than a key is answered in `core::admin`.
 //!
 //! # Meta commands
 //!
@@ -90,6 +92,8 @@
 //!
 //! Words:
 //!
+//! - `stats cores` lists what each core has to do and what it has met with; to memcached it is an
+//!   `ERROR`.
 //! - `delete` without a key, or with more words than any client sends, is an `ERROR`: the
 //!   conformance test of libmemcached wants it.
 //! - An opaque (`O`) that is too long is noticed before the command is run, not after.

@@ -72,5 +72,6 @@
 //!
 //! # What it costs
 //!
-//! A restart reads all pages once, each core its own. Without `-e` a store differs by two
-//! instructions from one that nobody could find again.
+//! A restart reads all pages once, each core its own: five million items of 14 and 64 bytes take
+//! 0.8 s of one core's time, the sums of an orderly stop included. A store in a server without `-e`
+//! writes one byte more than it would have to, and reads no more.

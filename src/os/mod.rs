@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod facts;
 pub mod memory_file;
 pub mod pages;
+pub mod priority;
 pub mod privileges;
 pub mod probe;
 pub mod rlimits;

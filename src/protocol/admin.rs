@@ -77,7 +77,7 @@ pub enum Admin<'a> {
     /// `watch [stream ...]`. With `-W`: refuse. After replies not yet sent: refuse
     /// (`reply::line::WATCH_PIPELINED`).
     Watch(Checked<WatchStreams>),
-    /// `refresh_certs`: read the certificates again; without TLS answer `ERROR`.
+    /// `refresh_certs`: read the certificates again; without TLS say so.
     RefreshCerts {
         /// Send no reply.
         noreply: bool,
@@ -99,6 +99,8 @@ pub enum Stats<'a> {
     Sizes,
     /// `stats conns`.
     Conns,
+    /// `stats cores`, which memcached doesn't have.
+    Cores,
     /// `stats extstore`: an empty list, as of a server without flash.
     Extstore,
     /// `stats reset`.

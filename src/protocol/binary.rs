@@ -400,6 +400,7 @@ fn stats(name: &[u8]) -> Stats<'_> {
         b"items" => Stats::Items,
         b"slabs" => Stats::Slabs,
         b"sizes" => Stats::Sizes,
+        b"cores" => Stats::Cores,
         _ => Stats::Other(name),
     }
 }

@@ -11,7 +11,7 @@
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 
-use crate::config::limits::{BLOCK_BYTES, CONNECTION_BUSY_BYTES_PER_CORE};
+use crate::config::limits::BLOCK_BYTES;
 
 /// Segments that one `sendmsg` carries; the rest follows with the next.
 const SEGMENTS_PER_SEND: usize = 16;
@@ -48,6 +48,14 @@ impl Block {
         self.bytes[self.len..self.len + count].copy_from_slice(&bytes[..count]);
         self.len += count;
         count
+    }
+
+    /// Appends what `write` puts at the front of the next `room` bytes; returns how many it said
+    /// those are.
+    fn append_with(&mut self, room: usize, write: impl FnOnce(&mut [u8]) -> usize) -> usize {
+        let count = write(&mut self.bytes[self.len..self.len + room]);
+        self.len += count.min(room);
+        count.min(room)
     }
 
     /// Drops the first `count` bytes and moves the rest to the front.
@@ -99,11 +107,11 @@ impl BlockPool {
         self.messages.push(message);
     }
 
-    /// True while so much waits to be sent that no connection should have more than a block of it.
+    /// Bytes of the blocks in use.
     #[must_use]
-    pub fn is_tight(&self) -> bool {
-        const TIGHT: usize = CONNECTION_BUSY_BYTES_PER_CORE / BLOCK_BYTES / 2;
-        self.blocks_made - self.blocks.len() > TIGHT
+    #[inline]
+    pub fn bytes_used(&self) -> usize {
+        (self.blocks_made - self.blocks.len()) * BLOCK_BYTES
     }
 
     /// Blocks made so far, in use or waiting.
@@ -186,6 +194,26 @@ impl Message {
             }
             self.segments.push(Segment::Block(pool.take()));
         }
+    }
+
+    /// Appends what `write` puts at the front of `room` bytes; it tells how many those are.
+    ///
+    /// # Panics
+    /// When `room` is more than a block has.
+    pub fn append_with(
+        &mut self,
+        room: usize,
+        pool: &mut BlockPool,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) {
+        assert!(room <= BLOCK_BYTES, "a block has no more");
+        let has_room =
+            |segment: &Segment| matches!(segment, Segment::Block(block) if block.room() >= room);
+        if !self.segments.last().is_some_and(has_room) {
+            self.segments.push(Segment::Block(pool.take()));
+        }
+        let Some(Segment::Block(block)) = self.segments.last_mut() else { return };
+        self.bytes += block.append_with(room, write);
     }
 
     /// Appends bytes without copying them. The caller keeps them in place and unchanged until the

@@ -20,16 +20,16 @@ use nix::sys::socket::{
 };
 
 use crate::config::limits::DATAGRAM_REPLY_BYTES_MAX;
-use crate::config::{Config, CpuId, Failure, ListenAddress};
+use crate::config::{Config, CpuId, Failure, ListenAddress, Manner};
 use crate::core::Sockets;
 use crate::os::sockets;
 
 /// All listening sockets of the process.
 pub struct Bound {
     /// By core.
-    listeners: Vec<Vec<OwnedFd>>,
+    listeners: Vec<Vec<(OwnedFd, Manner)>>,
     /// By core.
-    datagrams: Vec<Vec<OwnedFd>>,
+    datagrams: Vec<Vec<(OwnedFd, Manner)>>,
     /// What is listened on over TCP.
     pub addresses: Vec<SocketAddr>,
     /// Where datagrams are received.
@@ -44,7 +44,8 @@ impl Bound {
     pub fn new(config: &Config) -> Result<Self, Failure> {
         if let Some(path) = &config.unix_path {
             let mut listeners: Vec<_> = (0..config.threads).map(|_| Vec::new()).collect();
-            listeners[0].push(bind_unix(path, config.unix_mask)?);
+            let manner = Manner { protocol: config.protocol, tls: None };
+            listeners[0].push((bind_unix(path, config.unix_mask)?, manner));
             let datagrams = listeners.iter().map(|_| Vec::new()).collect();
             let (addresses, udp_addresses) = (Vec::new(), Vec::new());
             return Ok(Self { listeners, datagrams, addresses, udp_addresses });
@@ -63,21 +64,27 @@ impl Bound {
     /// What `listen(2)` answered.
     pub fn listen(&self, backlog: u32) -> Result<(), Failure> {
         let backlog = Backlog::new(backlog.min(i32::MAX as u32) as i32);
-        let all = self.listeners.iter().flatten();
-        let done = backlog.and_then(|backlog| all.map(|socket| listen(socket, backlog)).collect());
-        done.map_err(|error: Errno| Failure::os("can't listen", explain(error)))
+        let mut all = self.listeners.iter().flatten();
+        let done =
+            backlog.and_then(|backlog| all.try_for_each(|(socket, _)| listen(socket, backlog)));
+        done.map_err(|error| Failure::os("can't listen", explain(error)))
     }
 
     /// The sockets of one core.
     #[must_use]
     pub fn of_core(&self, core: usize) -> Sockets {
-        let of = |sockets: &[OwnedFd]| sockets.iter().map(AsRawFd::as_raw_fd).collect();
-        Sockets { listeners: of(&self.listeners[core]), datagrams: of(&self.datagrams[core]) }
+        let listener = |(socket, manner): &(OwnedFd, Manner)| (socket.as_raw_fd(), *manner);
+        let datagrams =
+            |(socket, manner): &(OwnedFd, Manner)| (socket.as_raw_fd(), manner.protocol);
+        Sockets {
+            listeners: self.listeners[core].iter().map(listener).collect(),
+            datagrams: self.datagrams[core].iter().map(datagrams).collect(),
+        }
     }
 }
 
 /// Sockets by core, and the addresses that they are bound to.
-type Row = (Vec<Vec<OwnedFd>>, Vec<SocketAddr>);
+type Row = (Vec<Vec<(OwnedFd, Manner)>>, Vec<SocketAddr>);
 
 /// Binds a socket for each core on each address; port 0 becomes the same free port on all.
 fn bind_all(
@@ -91,7 +98,8 @@ fn bind_all(
     let mut port_chosen = 0;
     for address in addresses {
         let port = if address.port == 0 { port_chosen } else { address.port };
-        match bind_cores(SocketAddr::new(address.host, port), &mut sockets, kind, &bind_one) {
+        let wanted = ListenAddress { port, ..*address };
+        match bind_cores(wanted, &mut sockets, kind, &bind_one) {
             Ok(got) => {
                 if address.port == 0 {
                     port_chosen = got.port();
@@ -106,16 +114,17 @@ fn bind_all(
 }
 
 fn bind_cores(
-    mut wanted: SocketAddr,
-    sockets: &mut [(CpuId, Vec<OwnedFd>)],
+    address: ListenAddress,
+    sockets: &mut [(CpuId, Vec<(OwnedFd, Manner)>)],
     kind: SockType,
     bind_one: impl Fn(SocketAddr, CpuId) -> nix::Result<(OwnedFd, SocketAddr)>,
 ) -> Result<SocketAddr, Failure> {
+    let mut wanted = SocketAddr::new(address.host, address.port);
     refuse_shared_port(wanted, kind)?;
     for (cpu, core) in sockets {
         let (socket, got) = bind_one(wanted, *cpu).map_err(|error| cannot_listen(wanted, error))?;
         wanted = got;
-        core.push(socket);
+        core.push((socket, address.manner));
     }
     Ok(wanted)
 }

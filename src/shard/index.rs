@@ -15,9 +15,11 @@
 //! 40 to 47; the top bits route keys to shards and play no part here.
 
 use std::io;
+use std::sync::Arc;
+use std::task::Waker;
 
 use super::item::Loc;
-use super::slab::{BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, PageKind, Table};
+use super::slab::{Ahead, BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, PageKind, Table};
 
 /// Buckets that share overflow lines.
 const GROUP_BUCKETS: usize = 32;
@@ -89,6 +91,11 @@ impl Index {
         buckets.grow(base)?;
         groups.grow(base / GROUP_BUCKETS)?;
         Ok(Self { buckets, groups, spare, base, len: 0, growing: false, grows, generation: 0 })
+    }
+
+    /// From now on memory for buckets is provided before it is needed, up to `bytes`.
+    pub(super) fn supply(&mut self, bytes: usize, waker: &Waker) -> Option<Arc<Ahead>> {
+        self.buckets.supply(bytes, waker)
     }
 
     /// Makes an empty index large enough for so many items, so that it need not grow with each.
@@ -276,6 +283,7 @@ impl Index {
                 return Growth::Idle;
             }
             self.growing = true;
+            self.buckets.plan(2 * self.base);
         }
         self.growth_needs()
     }

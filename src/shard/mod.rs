@@ -57,6 +57,7 @@ mod upload;
 mod tests;
 
 use std::io;
+use std::task::Waker;
 
 pub use dump::{DumpCursor, DumpItem};
 pub use evicted::{Evicted, EvictedRecord};
@@ -70,7 +71,7 @@ pub use options::{
 };
 pub use pin::Pinned;
 pub use restore::Unusable;
-pub use slab::{CLASS_COUNT_MAX, ClassId, ClassTable, FilePart, PageKind};
+pub use slab::{CLASS_COUNT_MAX, ClassId, ClassTable, FilePart, PageKind, Supply};
 pub use stats::{ClassCounters, ClassReport, Counters, ShardReport};
 pub use upload::Reservation;
 
@@ -119,6 +120,9 @@ const RESERVE_FACTOR: usize = 4;
 const RESERVE_BYTES_MIN: usize = 1 << 30;
 /// What locations can reach.
 const RESERVE_BYTES_MAX: usize = (1 << 35) - (64 << 20);
+/// The index takes at most this part of the memory (one part in eight), even if all items are of
+/// the smallest size.
+const INDEX_PARTS_MIN: usize = 8;
 /// More stores than a second has time for: the book is ahead of the sequence by as many.
 const STORES_PER_SECOND_MAX: u64 = 1 << 28;
 /// Fewest pages a shard works with, whatever the limit says: one for each of a few classes.
@@ -169,6 +173,15 @@ impl Shard {
         };
         shard.divide_memory(0);
         Ok(shard)
+    }
+
+    /// From now on memory is provided before it is needed, by whoever calls [`Supply::provide`]
+    /// when `waker` wakes him. Without that each huge page is had from the kernel at its first
+    /// touch, for which all requests wait.
+    pub fn supply(&mut self, waker: &Waker) -> Supply {
+        let index_bytes = self.config.memory_bytes / INDEX_PARTS_MIN;
+        let regions = [self.slabs.supply(waker), self.index.supply(index_bytes, waker)];
+        Supply::new(regions.into_iter().flatten())
     }
 
     /// Sets the clock: seconds since some start, from 2 on. Going back is ignored.

@@ -80,10 +80,10 @@ impl Shard {
         Ok(Reservation { value, rest, remaining: value_bytes, hash: key.hash, options: *options })
     }
 
-    /// What [`Shard::reserve`] does for a value that is known to be over the limit: counts the
-    /// failure and removes the present item if the options say so.
-    pub fn refuse_too_large(&mut self, key: &Key<'_>, options: &StoreOptions) {
-        self.fail(key, options, Stored::TooLarge);
+    /// What [`Shard::reserve`] does for a value that is known to have no place: counts the failure
+    /// and removes the present item if the options say so.
+    pub fn refuse(&mut self, key: &Key<'_>, options: &StoreOptions, why: Stored) -> Stored {
+        self.fail(key, options, why)
     }
 
     /// Stores a value that is filled.

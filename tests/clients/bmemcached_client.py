@@ -1,5 +1,7 @@
-"""python-binary-memcached against the server at argv[1]; argv[2] and argv[3] are user and password."""
+"""python-binary-memcached against the server at argv[1]; argv[2] and argv[3] are user and password, or
+--authority and the authority of a server that speaks TLS."""
 
+import ssl
 import sys
 
 import bmemcached
@@ -10,7 +12,11 @@ def same(found, expected, what):
 
 
 credentials = sys.argv[2:4] if len(sys.argv) > 3 else (None, None)
-client = bmemcached.Client((sys.argv[1],), *credentials, socket_timeout=5)
+tls = None
+if credentials[0] == "--authority":
+    tls = ssl.create_default_context(cafile=credentials[1])
+    credentials = (None, None)
+client = bmemcached.Client((sys.argv[1],), *credentials, socket_timeout=5, tls_context=tls)
 same(client.flush_all(), True, "flush_all")
 same(client.set("k", "text"), True, "set")
 same(client.get("k"), "text", "get")

@@ -1,5 +1,7 @@
-"""pymemcache against the server at the address in argv[1]: every command it has, with and without replies."""
+"""pymemcache against the server at the address in argv[1]: every command it has, with and without replies.
+argv[2], if there is one, is the authority of a server that speaks TLS."""
 
+import ssl
 import sys
 import time
 
@@ -9,7 +11,8 @@ from pymemcache.exceptions import MemcacheClientError, MemcacheServerError
 
 host, port = sys.argv[1].rsplit(":", 1)
 address = (host, int(port))
-client = Client(address, timeout=5, connect_timeout=5)
+tls = {"tls_context": ssl.create_default_context(cafile=sys.argv[2])} if len(sys.argv) > 2 else {}
+client = Client(address, timeout=5, connect_timeout=5, **tls)
 
 
 def same(found, expected, what):
@@ -86,10 +89,10 @@ assert client.stats("settings")[b"maxconns"] > 0
 assert client.stats("items") and client.stats("slabs")
 same(client.cache_memlimit(64), True, "cache_memlimit")
 
-pool = PooledClient(address, max_pool_size=4, default_noreply=False)
+pool = PooledClient(address, max_pool_size=4, default_noreply=False, **tls)
 same(pool.set("pooled", b"1"), True, "set through a pool")
 same(pool.get("pooled"), b"1", "get through a pool")
-hashed = HashClient([address], use_pooling=True, default_noreply=False)
+hashed = HashClient([address], use_pooling=True, default_noreply=False, **tls)
 same(hashed.set_many({"h1": b"1", "h2": b"2"}), [], "set_many through a ring")
 same(hashed.get_many(["h1", "h2"]), {"h1": b"1", "h2": b"2"}, "get_many through a ring")
 

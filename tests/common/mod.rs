@@ -10,9 +10,11 @@
 //! Every test program includes this module and uses its own part of it, hence the allowance below.
 #![allow(dead_code, unused_imports)]
 
+pub(crate) mod certificates;
 pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod server;
+pub(crate) mod tunnel;
 pub(crate) mod wire;
 
 pub(crate) use random::Random;

@@ -32,12 +32,19 @@ impl Process {
 
     /// Processor time so far, user and system together.
     pub(crate) fn processor_time(self) -> Duration {
-        // The command name may hold spaces, so fields are counted from the bracket that ends it.
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).expect("it runs");
-        let fields: Vec<&str> =
-            stat[stat.rfind(')').expect("a bracket")..].split_whitespace().collect();
-        let ticks: u64 = [12, 13].iter().map(|&at| fields[at].parse::<u64>().expect("ticks")).sum();
-        Duration::from_millis(ticks * 10)
+        Duration::from_millis(ticks(&stat) * 10)
+    }
+
+    /// Processor time of the thread of this name so far, in ticks.
+    pub(crate) fn thread_ticks(self, name: &str) -> u64 {
+        let folder = fs::read_dir(format!("/proc/{}/task", self.pid)).expect("the process runs");
+        let paths = folder.map(|entry| entry.expect("an entry").path());
+        let mut threads = paths.filter(|path| {
+            fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+        });
+        let thread = threads.next().expect("a thread of that name");
+        ticks(&fs::read_to_string(thread.join("stat")).expect("it runs"))
     }
 
     fn status_kb(self, name: &str) -> u64 {
@@ -45,4 +52,12 @@ impl Process {
         let line = status.lines().find(|line| line.starts_with(name)).expect("a line of that name");
         line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).expect("a number of KB")
     }
+}
+
+/// User and system time in a line of /proc, in hundredths of a second.
+fn ticks(stat: &str) -> u64 {
+    // The command name may hold spaces, so fields are counted from the bracket that ends it.
+    let fields: Vec<&str> =
+        stat[stat.rfind(')').expect("a bracket")..].split_whitespace().collect();
+    [12, 13].iter().map(|&at| fields[at].parse::<u64>().expect("ticks")).sum()
 }

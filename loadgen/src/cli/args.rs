@@ -10,18 +10,22 @@ use crate::workload::mix::Mix;
 use crate::workload::popularity::Popularity;
 use crate::workload::size::Sizes;
 
+const EXIT_CODES: &str = "Exit codes: 0 the result stands, 1 there is none, 2 the server lied, \
+                          3 the result is in doubt (--strict), 64 a wrong command line.";
+
 /// Loads memcached-compatible servers and measures them honestly.
 ///
 /// Also: `loadgen agent` waits for a leader's orders, `loadgen check` checks recorded histories.
 /// Options of memslap and memaslap are understood.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "loadgen", version, about, max_term_width = 100, args_override_self = true)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// Servers: host[:port][:weight] or /path, separated by commas.
     #[arg(short, long, env = "MEMCACHED_SERVERS", default_value = "127.0.0.1:11211")]
     #[arg(help_heading = "Servers")]
     pub servers: String,
-    /// Who owns a key: modula, ketama, ketama-weighted or spy [default: modula, or
+    /// Who owns a key: modula (or modulo), ketama, ketama-weighted or spy [default: modula, or
     /// ketama-weighted where a weight is given].
     #[arg(long, help_heading = "Servers")]
     pub distribution: Option<String>,
@@ -236,7 +240,7 @@ pub struct Args {
 
 /// Waits for a leader's orders and loads servers with it.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "loadgen agent", max_term_width = 100)]
+#[command(name = "loadgen agent", bin_name = "loadgen agent", max_term_width = 100)]
 pub struct AgentArgs {
     /// Address to wait at.
     #[arg(long, default_value = "127.0.0.1:11255")]
@@ -251,7 +255,7 @@ pub struct AgentArgs {
 
 /// Checks histories that --history wrote.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "loadgen check", max_term_width = 100)]
+#[command(name = "loadgen check", bin_name = "loadgen check", max_term_width = 100)]
 pub struct CheckArgs {
     /// History files of one run.
     #[arg(required = true)]

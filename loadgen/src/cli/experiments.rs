@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::args::Args;
-use super::run::{Verdict, fill, judge, processes};
+use super::run::{Verdict, fill, judge, processes, tell};
 use super::{build, units};
 use crate::bench::{self, Bench, Measured};
 use crate::engine::Silent;
@@ -27,32 +27,32 @@ pub(super) fn compare(args: &Args) -> Result<Verdict, String> {
     if args.plot.is_some() {
         return Err("--plot draws runs, sweeps and searches, not comparisons".into());
     }
-    let contenders = args.compare.iter().map(|text| contender(text));
-    let contenders = contenders.collect::<Result<Vec<_>, _>>()?;
     let plan = build::plan(args)?;
+    let contenders = args.compare.iter().map(|text| contender(&plan, text));
+    let contenders = contenders.collect::<Result<Vec<_>, _>>()?;
+    let mut bench = Bench::default();
+    for contender in &contenders {
+        fill(args, &mut bench, &contender.plan)?;
+    }
     let progress = |round: usize, contender: &Contender, summary: &Summary| {
         if !args.quiet {
             let cpu = summary.server_cpu.map_or(f64::NAN, |cpu| cpu.us_per_key);
             let rate = number(summary.keys_per_s);
             let p99 = summary.response_us.p99;
-            let server = &contender.server.target;
+            let server = contender.server();
             eprintln!("round {round}  {server}  {rate}/s  {cpu:.3} us CPU a key  p99 {p99:.0} us");
         }
     };
-    let mut bench = Bench::default();
-    let fill = !args.no_preload;
-    let standings = compare::compare(&mut bench, &plan, &contenders, args.rounds, fill, progress);
+    let standings = compare::compare(&mut bench, &contenders, args.rounds, progress);
     let standings = standings.map_err(|error| error.to_string())?;
-    if !args.quiet {
-        print!("{}", compare::render(&standings));
-    }
+    tell(args, &compare::render(&standings));
     write(args.json.as_deref(), &standings)?;
     let runs = standings.iter().flat_map(|standing| &standing.runs);
     Ok(runs.map(|run| judge(args, run)).max().unwrap_or(Verdict::Good))
 }
 
 /// `host:port` and perhaps `,pid`.
-fn contender(text: &str) -> Result<Contender, String> {
+fn contender(plan: &Plan, text: &str) -> Result<Contender, String> {
     let (server, pid) = text.split_once(',').unwrap_or((text, ""));
     let server = build::servers(server)?.remove(0);
     let pid = if pid.is_empty() {
@@ -60,7 +60,7 @@ fn contender(text: &str) -> Result<Contender, String> {
     } else {
         Some(pid.parse().map_err(|_| format!("{pid:?} is no process id"))?)
     };
-    Ok(Contender { server, pid })
+    Ok(Contender { plan: Arc::new(plan.with_server(server)), pid })
 }
 
 /// `--search`.
@@ -84,7 +84,7 @@ pub(super) fn search(args: &Args) -> Result<Verdict, String> {
     let pids = processes(args, &plan);
     let found = search::search(&mut bench, &plan, &pids, condition, progress);
     let found = found.map_err(|error| error.to_string())?;
-    tell_found(text, &found);
+    tell(args, &found_text(text, &found));
     write(args.json.as_deref(), &found)?;
     if let Some(path) = &args.plot {
         plot::points(path, "rate asked", &probe_points(&found))?;
@@ -93,12 +93,12 @@ pub(super) fn search(args: &Args) -> Result<Verdict, String> {
     Ok(if none { Verdict::Doubtful } else { Verdict::Good })
 }
 
-fn tell_found(condition: &str, found: &Found) {
-    match found.rate {
-        Some(rate) => println!("{condition} holds up to {}/s", number(rate)),
-        None => println!("{condition} holds at no rate that was tried"),
-    }
-    println!("a closed loop delivers {}/s", number(found.rate_closed));
+fn found_text(condition: &str, found: &Found) -> String {
+    let verdict = match found.rate {
+        Some(rate) => format!("{condition} holds up to {}/s", number(rate)),
+        None => format!("{condition} holds at no rate that was tried"),
+    };
+    format!("{verdict}\na closed loop delivers {}/s\n", number(found.rate_closed))
 }
 
 fn probe_points(found: &Found) -> Vec<plot::Point> {
@@ -133,9 +133,7 @@ pub(super) fn sweep(args: &Args, typed: &[String]) -> Result<Verdict, String> {
         }
         points.push(Point { value: value.clone(), summary });
     }
-    if !args.quiet {
-        print!("{}", sweep::render(&axis.option, &points));
-    }
+    tell(args, &sweep::render(&axis.option, &points));
     write(args.json.as_deref(), &points)?;
     if let Some(path) = &args.plot {
         plot::points(path, &axis.option, &points.iter().map(drawn).collect::<Vec<_>>())?;

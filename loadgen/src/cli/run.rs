@@ -1,10 +1,12 @@
 //! What the program does with its arguments: which task they name, and its exit code.
 
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::args::{AgentArgs, Args, CheckArgs};
 use super::{aliases, experiments, single};
@@ -13,7 +15,8 @@ use crate::bench::{self, Bench};
 use crate::check::history::{self, Event, Report};
 use crate::engine;
 use crate::plan::Plan;
-use crate::report::summary::Summary;
+use crate::report::plot;
+use crate::report::summary::{Preloaded, Summary};
 use crate::report::table::number;
 use crate::workload::profile::PROFILES;
 
@@ -30,10 +33,11 @@ pub enum Verdict {
 
 /// Runs the program; a problem is told on the standard error and makes a failure.
 pub fn main() -> ExitCode {
+    raise_open_files();
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let done = match arguments.first().map(String::as_str) {
-        Some("agent") => agent::serve(&AgentArgs::parse_from(&arguments)).map(|()| Verdict::Good),
-        Some("check") => check(&CheckArgs::parse_from(&arguments)),
+        Some("agent") => agent::serve(&parse::<AgentArgs>(&arguments)).map(|()| Verdict::Good),
+        Some("check") => check(&parse(&arguments)),
         _ => load(&arguments),
     };
     match done {
@@ -47,14 +51,34 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The exit code of a wrong command line, EX_USAGE of sysexits.h: 2 is taken by lies.
+const USAGE: i32 = 64;
+
+/// Reads a command line, or ends the program with what is wrong with it.
+fn parse<T: Parser>(arguments: &[String]) -> T {
+    T::try_parse_from(arguments).unwrap_or_else(|error| {
+        // A terminal that is gone needs no explanation.
+        let _ = error.print();
+        std::process::exit(if error.use_stderr() { USAGE } else { 0 })
+    })
+}
+
+/// Every connection is a file. Refused, the limit stays and the connection too many is told.
+fn raise_open_files() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
 fn load(arguments: &[String]) -> Result<Verdict, String> {
     let mut translated = vec!["loadgen".to_owned()];
     translated.extend(aliases::translate(arguments)?);
-    let args = Args::parse_from(&translated);
+    let args: Args = parse(&translated);
     if args.list_workloads {
         PROFILES.iter().for_each(|profile| println!("{:<15}{}", profile.name, profile.about));
         return Ok(Verdict::Good);
     }
+    check_reports(&args)?;
     if !args.compare.is_empty() {
         experiments::compare(&args)
     } else if args.search.is_some() {
@@ -66,25 +90,41 @@ fn load(arguments: &[String]) -> Result<Verdict, String> {
     }
 }
 
+/// Refuses, before anything runs, reports that are bound to fail after it.
+fn check_reports(args: &Args) -> Result<(), String> {
+    if let Some(path) = &args.plot {
+        plot::check_name(path)?;
+    }
+    let reports = [&args.json, &args.csv, &args.hdr, &args.plot, &args.history];
+    for path in reports.into_iter().flatten() {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if folder.is_some_and(|folder| !folder.is_dir()) {
+            return Err(format!("cannot write {}: there is no such folder", path.display()));
+        }
+    }
+    Ok(())
+}
+
 /// Flushes and fills the servers as the arguments say.
-pub(super) fn fill(args: &Args, bench: &mut Bench, plan: &Arc<Plan>) -> Result<(), String> {
+pub(super) fn fill(
+    args: &Args,
+    bench: &mut Bench,
+    plan: &Arc<Plan>,
+) -> Result<Option<Preloaded>, String> {
     if args.flush {
         engine::flush(plan).map_err(|error| error.to_string())?;
     }
     if args.no_preload || args.trace.is_some() {
-        return Ok(());
+        return Ok(None);
     }
-    let loaded = bench.preload(plan).map_err(|error| error.to_string())?;
+    let filled = bench.preload(plan).map_err(|error| error.to_string())?;
     if !args.quiet {
-        let rate = number(loaded.keys as f64 / loaded.duration.as_secs_f64().max(1e-9));
-        let kept = loaded.kept * 100.0;
-        let errors = loaded.errors;
-        eprintln!(
-            "preload     {} keys at {rate}/s, {errors} errors, {kept:.1} % kept",
-            loaded.keys
-        );
+        let Preloaded { keys, errors, duration_s, hit_rate } = filled;
+        let rate = number(keys as f64 / duration_s.max(1e-9));
+        let percent = hit_rate * 100.0;
+        eprintln!("preload     {keys} keys at {rate}/s, {errors} errors, hit rate {percent:.1} %");
     }
-    Ok(())
+    Ok(Some(filled))
 }
 
 /// The server processes on this host whose CPU time is read.
@@ -122,19 +162,39 @@ fn check(args: &CheckArgs) -> Result<Verdict, String> {
             events.push(event.ok_or_else(place)?);
         }
     }
-    Ok(tell_history(&history::check(&events, initial)))
+    let report = history::check(&events, initial);
+    print!("{}", history_text(&report));
+    Ok(history_verdict(&report))
 }
 
 /// Violations to print; the others are only counted.
 const VIOLATIONS_SHOWN: usize = 20;
 
-/// Prints what the checker of histories found.
-pub(super) fn tell_history(report: &Report) -> Verdict {
+/// What the checker of histories found.
+pub(super) fn history_text(report: &Report) -> String {
     let Report { events, keys, absences, violations } = report;
     let count = violations.len();
-    println!("history     {events} events on {keys} keys, {absences} found nothing, {count} lies");
+    let found = format!("{events} events on {keys} keys, {absences} found nothing, {count} lies");
+    let mut text = format!("history     {found}\n");
     for violation in violations.iter().take(VIOLATIONS_SHOWN) {
-        println!("lie         key {}: {}", violation.key, violation.what);
+        text += &format!("lie         key {}: {}\n", violation.key, violation.what);
     }
-    if violations.is_empty() { Verdict::Good } else { Verdict::Lies }
+    text
+}
+
+pub(super) fn history_verdict(report: &Report) -> Verdict {
+    if report.violations.is_empty() { Verdict::Good } else { Verdict::Lies }
+}
+
+/// Prints a result for people, where it does not get in the way of one for programs.
+pub(super) fn tell(args: &Args, text: &str) {
+    let to_programs = [&args.json, &args.csv, &args.hdr].map(Option::as_deref);
+    if args.quiet {
+        return;
+    }
+    if to_programs.contains(&Some(Path::new("-"))) {
+        eprint!("{text}");
+    } else {
+        print!("{text}");
+    }
 }

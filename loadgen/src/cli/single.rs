@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::args::Args;
 use super::build;
-use super::run::{Verdict, fill, judge, processes, tell_history};
+use super::run::{Verdict, fill, history_text, history_verdict, judge, processes, tell};
 use crate::agent::Team;
 use crate::bench::{Bench, Measured};
 use crate::check::history::{self, Event};
-use crate::engine::{Observer, Start};
+use crate::engine::{Observer, Outcome, Start};
 use crate::measure::series::Row;
 use crate::measure::tally::Tally;
 use crate::plan::Plan;
@@ -24,34 +24,44 @@ pub(super) fn run(args: &Args, typed: &[String]) -> Result<Verdict, String> {
     plan.host = (0, 1 + args.agents.len());
     let plan = Arc::new(plan);
     let mut bench = Bench::default();
-    fill(args, &mut bench, &plan)?;
+    let preload = fill(args, &mut bench, &plan)?;
     let mut watch = Watch {
         live: Live::new(!args.quiet, plan.limit.time),
         log: args.hdr.as_deref().map(HdrLog::new),
     };
     let measured = measure(args, typed, &mut bench, &plan, &mut watch);
     watch.live.end();
-    let Measured { summary, outcome, .. } = measured?;
-    if !args.quiet {
-        print!("{}", table::render(&summary));
+    let Measured { mut summary, outcome, .. } = measured?;
+    summary.preload = preload;
+    let mut verdict = judge(args, &summary);
+    if args.history.is_some() {
+        let report = history::check(&outcome.events, plan.version_base);
+        tell(args, &history_text(&report));
+        verdict = verdict.max(history_verdict(&report));
     }
-    if let Some(path) = &args.json {
-        files::json(path, &summary)?;
-    }
-    if let Some(path) = &args.csv {
-        files::csv(path, &outcome.series)?;
-    }
-    if let Some(log) = &watch.log {
-        log.write()?;
-    }
-    if let Some(path) = &args.plot {
-        plot::run(path, &outcome.tally.latencies(), &outcome.series)?;
-    }
-    let verdict = judge(args, &summary);
-    match &args.history {
-        None => Ok(verdict),
-        Some(path) => Ok(verdict.max(checked(path, plan.version_base, &outcome.events)?)),
-    }
+    tell(args, &table::render(&summary));
+    write_files(args, &plan, &summary, &outcome, watch.log.as_ref())?;
+    Ok(verdict)
+}
+
+/// Writes every report that was asked for, and only then tells of those that could not be.
+fn write_files(
+    args: &Args,
+    plan: &Plan,
+    summary: &Summary,
+    outcome: &Outcome,
+    log: Option<&HdrLog>,
+) -> Result<(), String> {
+    let latencies = || outcome.tally.latencies();
+    let written = [
+        args.json.as_ref().map(|path| files::json(path, summary)),
+        args.csv.as_ref().map(|path| files::csv(path, &outcome.series)),
+        log.map(HdrLog::write),
+        args.plot.as_ref().map(|path| plot::run(path, &latencies(), &outcome.series)),
+        args.history.as_ref().map(|path| write_history(path, plan.version_base, &outcome.events)),
+    ];
+    let problems: Vec<_> = written.into_iter().flatten().filter_map(Result::err).collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
 }
 
 fn measure(
@@ -80,15 +90,14 @@ fn measure(
     Ok(measured)
 }
 
-fn checked(path: &Path, initial: u64, events: &[Event]) -> Result<Verdict, String> {
+fn write_history(path: &Path, initial: u64, events: &[Event]) -> Result<(), String> {
     // The first line names the versions that were there before.
     let mut text = format!("initial {initial}\n");
     for event in events {
         text += &event.line();
         text.push('\n');
     }
-    files::write(path, text.as_bytes())?;
-    Ok(tell_history(&history::check(events, initial)))
+    files::write(path, text.as_bytes())
 }
 
 /// Sees every interval: the live line and the log.

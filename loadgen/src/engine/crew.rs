@@ -46,6 +46,16 @@ pub enum Start {
     When(Box<dyn FnOnce() -> Option<Instant> + Send>),
 }
 
+impl Start {
+    /// The time of the start, known when all are ready.
+    pub fn at(self) -> Option<Instant> {
+        match self {
+            Self::Now => Some(Instant::now() + Duration::from_millis(1)),
+            Self::When(agreed) => agreed(),
+        }
+    }
+}
+
 /// Lets all workers start at one time, or none if one of them could not connect.
 #[derive(Clone)]
 pub(super) struct Gate {
@@ -76,11 +86,7 @@ impl Gate {
     pub(super) fn open(&self, threads: usize, start: Start) {
         self.barrier.wait();
         let all = self.state.lock().expect("no panic under this lock").ready == threads;
-        let at = match start {
-            _ if !all => None,
-            Start::Now => Some(Instant::now() + Duration::from_millis(1)),
-            Start::When(agreed) => agreed(),
-        };
+        let at = if all { start.at() } else { None };
         self.state.lock().expect("no panic under this lock").start = at;
         self.barrier.wait();
     }

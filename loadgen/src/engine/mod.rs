@@ -61,7 +61,7 @@ pub struct Outcome {
     pub cpu_by_thread: Vec<CpuTime>,
     /// What was asked and answered, if a history was recorded.
     pub events: Vec<Event>,
-    /// No connection could be had any more, and the run was ended for it.
+    /// Nothing was answered any more, and the run was ended for it.
     pub gave_up: bool,
 }
 
@@ -103,6 +103,8 @@ pub enum RunError {
     Setup(io::Error),
     /// A connection made anew was not let in any more.
     Denied,
+    /// The servers could not be filled: they did not answer any more.
+    Unanswered,
     /// Another host called the run off.
     CalledOff,
 }
@@ -113,6 +115,9 @@ impl fmt::Display for RunError {
             Self::Connect { server, error } => write!(f, "cannot connect to {server}: {error}"),
             Self::Setup(error) => write!(f, "cannot drive io_uring: {error}{}", hint(error)),
             Self::Denied => f.write_str("the server refused the user or the password"),
+            Self::Unanswered => {
+                f.write_str("no server could be filled: they did not answer (see --timeout)")
+            }
             Self::CalledOff => f.write_str("another host called the run off"),
         }
     }

@@ -30,8 +30,10 @@ const TICK_NS: u64 = 20_000_000;
 const SPIN_NS: u64 = 5_000;
 /// Completions worth waiting for when the plan wants replies gathered.
 const GATHER_COUNT: u32 = 64;
-/// Without any connection for this long, a run is over.
+/// A run without an end in time is over when nothing was answered for this long, or for two
+/// time-outs where these are longer.
 const GIVE_UP_NS: u64 = 10_000_000_000;
+const GIVE_UP_TIMEOUTS: u32 = 2;
 
 /// A message to the collector: one interval of one worker.
 pub(super) struct Part {
@@ -92,8 +94,8 @@ pub(super) struct Schedule {
     interval_ns: u64,
     tick_ns: u64,
     measuring: bool,
-    /// The last time at which some connection was up.
-    connected_ns: u64,
+    /// The last time at which a server was known to answer.
+    alive_ns: u64,
 }
 
 impl Schedule {
@@ -105,7 +107,7 @@ impl Schedule {
             interval_ns,
             tick_ns: TICK_NS,
             measuring: measure_ns == 0,
-            connected_ns: 0,
+            alive_ns: 0,
         }
     }
 }
@@ -119,7 +121,7 @@ pub(super) struct Ended {
     pub(super) events: Vec<Event>,
     /// The server refused our credentials.
     pub(super) denied: bool,
-    /// No connection could be had any more.
+    /// Nothing was answered any more.
     pub(super) gave_up: bool,
 }
 
@@ -170,8 +172,21 @@ impl Worker {
         self.stopped_ns.is_some() && self.book.in_flight == 0
     }
 
+    /// Whether there is no hope of an answer. A run with an end in time goes on to it: servers
+    /// come back, and an outage that is measured to its end is a result.
     fn gave_up(&self) -> bool {
-        self.book.now_ns > self.schedule.connected_ns + GIVE_UP_NS
+        let patience_ns = (self.plan.timeout * GIVE_UP_TIMEOUTS).as_nanos() as u64;
+        let endless = self.book.window.end_ns == u64::MAX;
+        endless && self.book.now_ns > self.schedule.alive_ns + patience_ns.max(GIVE_UP_NS)
+    }
+
+    /// Looks for a sign of life: a reply, or a connection of which nothing is awaited.
+    fn feel_pulse(&mut self) {
+        let idle = self.book.in_flight == 0;
+        let up = |conn: &Conn| conn.state == State::Up;
+        let alive_ns = if idle && self.conns.iter().any(up) { self.book.now_ns } else { 0 };
+        let last_ns = self.book.last_reply_ns.max(alive_ns);
+        self.schedule.alive_ns = self.schedule.alive_ns.max(last_ns);
     }
 
     /// Whether another request may be started; notes when that ended.
@@ -245,9 +260,7 @@ impl Worker {
         }
         if now_ns >= self.schedule.tick_ns {
             self.schedule.tick_ns = now_ns + TICK_NS;
-            if self.conns.iter().any(|conn| conn.state == State::Up) {
-                self.schedule.connected_ns = now_ns;
-            }
+            self.feel_pulse();
             self.expire();
             self.reconnect(ring)?;
         }

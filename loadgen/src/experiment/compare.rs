@@ -11,17 +11,23 @@ use serde::Serialize;
 
 use crate::bench::Bench;
 use crate::engine::{RunError, Silent};
-use crate::plan::{Plan, Server};
+use crate::plan::Plan;
 use crate::report::summary::Summary;
 use crate::report::table::number;
 
-/// A server to compare, and its process if it runs on this host.
-#[derive(Clone)]
+/// A server to compare.
 pub struct Contender {
-    /// The server.
-    pub server: Server,
-    /// Its process.
+    /// The load, on this server alone.
+    pub plan: Arc<Plan>,
+    /// The server's process, if it runs on this host.
     pub pid: Option<u32>,
+}
+
+impl Contender {
+    /// The server's address.
+    pub fn server(&self) -> String {
+        self.plan.servers[0].target.to_string()
+    }
 }
 
 /// The median of several runs, with the extremes.
@@ -85,24 +91,17 @@ pub struct Standing {
 /// Runs the comparison: `rounds` runs of each server, interleaved.
 pub fn compare(
     bench: &mut Bench,
-    plan: &Plan,
     contenders: &[Contender],
     rounds: usize,
-    preload: bool,
     mut progress: impl FnMut(usize, &Contender, &Summary),
 ) -> Result<Vec<Standing>, RunError> {
-    let alone = |contender: &Contender| Arc::new(plan.with_server(contender.server.clone()));
-    let plans: Vec<_> = contenders.iter().map(alone).collect();
-    if preload {
-        plans.iter().try_for_each(|plan| bench.preload(plan).map(drop))?;
-    }
     let mut runs: Vec<Vec<Summary>> = vec![Vec::new(); contenders.len()];
     for round in 0..rounds {
-        for (index, contender) in contenders.iter().enumerate() {
+        for (contender, runs) in contenders.iter().zip(&mut runs) {
             let pids = Vec::from_iter(contender.pid);
-            let measured = bench.measure(&plans[index], &pids, &mut Silent)?;
+            let measured = bench.measure(&contender.plan, &pids, &mut Silent)?;
             progress(round, contender, &measured.summary);
-            runs[index].push(measured.summary);
+            runs.push(measured.summary);
         }
     }
     Ok(standings(contenders, runs))
@@ -118,7 +117,7 @@ fn standings(contenders: &[Contender], runs: Vec<Vec<Summary>>) -> Vec<Standing>
         };
         let server_cpu = |s: &Summary| s.server_cpu.map(|cpu| cpu.us_per_key);
         Standing {
-            server: contender.server.target.to_string(),
+            server: contender.server(),
             keys_per_s: spread(&|s| Some(s.keys_per_s)),
             rate: spread(&|s| Some(s.rate_achieved)),
             p50_us: spread(&|s| Some(s.response_us.p50)),

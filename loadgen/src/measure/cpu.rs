@@ -1,7 +1,4 @@
 //! CPU time: of this process's threads by getrusage, of a server on this host by /proc.
-//!
-//! The server is named by its process id, or found by the port it listens on: the socket's inode
-//! stands in /proc/net/tcp, and whose descriptor that is stands in /proc/PID/fd.
 
 use std::fs;
 use std::io;
@@ -71,37 +68,6 @@ fn parse_stat(stat: &str, ticks_per_second: u64) -> Option<CpuTime> {
     Some(CpuTime { user: time(fields.get(11)?)?, system: time(fields.get(12)?)? })
 }
 
-/// The process that listens on a TCP port of this host, if it can be seen.
-pub fn listener(port: u16) -> Option<u32> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-    let inodes: Vec<_> = tables
-        .iter()
-        .filter_map(|table| fs::read_to_string(table).ok())
-        .flat_map(|table| listening_inodes(&table, port))
-        .map(|inode| format!("socket:[{inode}]"))
-        .collect();
-    let processes = fs::read_dir("/proc").ok()?.flatten();
-    let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    ids.find(|pid| holds_one_of(*pid, &inodes))
-}
-
-/// Inodes of the sockets in state 0A (listening) on a port, out of /proc/net/tcp.
-fn listening_inodes(table: &str, port: u16) -> Vec<u64> {
-    let rows = table.lines().skip(1).filter_map(|line| {
-        let fields: Vec<_> = line.split_whitespace().collect();
-        let (_, row_port) = fields.get(1)?.rsplit_once(':')?;
-        let wanted = u16::from_str_radix(row_port, 16) == Ok(port) && *fields.get(3)? == "0A";
-        if wanted { fields.get(9)?.parse().ok() } else { None }
-    });
-    rows.collect()
-}
-
-fn holds_one_of(pid: u32, sockets: &[String]) -> bool {
-    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    let mut targets = descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
-    targets.any(|target| sockets.iter().any(|socket| target.as_os_str() == socket.as_str()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,15 +77,6 @@ mod tests {
         let stat = "12 (a) b (c)) S 1 1 1 0 -1 4194560 10 0 0 0 250 50 0 0 20 0 1 0 5";
         let time = parse_stat(stat, 100).expect("a reading");
         assert_eq!((time.user.as_millis(), time.system.as_millis()), (2500, 500));
-    }
-
-    #[test]
-    fn the_listener_of_a_port_is_this_process() {
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = socket.local_addr().expect("an address").port();
-        assert_eq!(listener(port), Some(std::process::id()));
-        drop(socket);
-        assert_eq!(listener(port), None);
     }
 
     #[test]

@@ -73,7 +73,9 @@ impl Session {
     /// A session with the server of this name, whose handshake has yet to happen.
     pub fn new(config: &Arc<ClientConfig>, host: &str) -> io::Result<Self> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let session = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+        let mut session = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+        // What is sealed at once is bounded by what a connection has under way, not here.
+        session.set_buffer_limit(None);
         Ok(Self(Box::new(session)))
     }
 

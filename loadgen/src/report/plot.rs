@@ -80,11 +80,24 @@ fn draw(
             .and_then(|()| root.present().map_err(Into::into));
         drawn.map_err(|error| format!("cannot draw {}: {error}", path.display()))?;
     }
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("svg") => files::write(path, svg.as_bytes()),
-        Some("png") => files::write(path, &png(&svg)?),
-        _ => Err(format!("--plot {}: the name must end in .svg or .png", path.display())),
+    check_name(path)?;
+    if has_extension(path, "png") {
+        files::write(path, &png(&svg)?)
+    } else {
+        files::write(path, svg.as_bytes())
     }
+}
+
+/// Tells whether a file's name names a form that can be drawn.
+pub fn check_name(path: &Path) -> Result<(), String> {
+    if has_extension(path, "svg") || has_extension(path, "png") {
+        return Ok(());
+    }
+    Err(format!("--plot {}: the name must end in .svg or .png", path.display()))
+}
+
+fn has_extension(path: &Path, wanted: &str) -> bool {
+    path.extension().is_some_and(|extension| extension == wanted)
 }
 
 /// Fonts to write with, the best first.
@@ -230,6 +243,8 @@ fn panel(
     builder
         .caption(title, ("sans-serif", 20))
         .margin(12)
+        // The last label of the axis ends beyond it.
+        .margin_right(30)
         .x_label_area_size(44)
         .y_label_area_size(76);
     if logarithmic {

@@ -89,6 +89,19 @@ impl CpuSummary {
     }
 }
 
+/// What filling the servers gave.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Preloaded {
+    /// Keys that were set.
+    pub keys: u64,
+    /// Keys that could not be set.
+    pub errors: u64,
+    /// How long it took, in seconds.
+    pub duration_s: f64,
+    /// The share of some keys, looked up afterwards, that were there.
+    pub hit_rate: f64,
+}
+
 /// The generator's judgement of itself.
 #[derive(Clone, Debug, Serialize)]
 pub struct ClientSummary {
@@ -106,7 +119,7 @@ pub struct ClientSummary {
     pub arrivals_unsent: u64,
     /// Connections made anew.
     pub reconnects: u64,
-    /// The run was ended early because no connection could be had.
+    /// The run was ended early because nothing was answered any more.
     pub gave_up: bool,
     /// Why the result may be the generator's rather than the server's.
     pub doubts: Vec<String>,
@@ -139,6 +152,8 @@ pub struct Summary {
     pub commands: BTreeMap<&'static str, CommandSummary>,
     /// How values were judged, if they were verified.
     pub verified: Option<Findings>,
+    /// How the servers were filled, if they were.
+    pub preload: Option<Preloaded>,
     /// Bytes sent.
     pub bytes_sent: u64,
     /// Bytes received.
@@ -181,6 +196,7 @@ impl Summary {
             commands: commands(tally),
             verified: matches!(plan.checking, Checking::Verify(_))
                 .then_some(tally.counters.findings),
+            preload: None,
             bytes_sent: tally.counters.bytes_sent,
             bytes_received: tally.counters.bytes_received,
             client: client(outcome, whole, scaled(requests), scaled(keys)),
@@ -247,7 +263,7 @@ fn doubts(client: &ClientSummary) -> Vec<String> {
         doubts.push(format!("{} requests were due and never sent", client.arrivals_unsent));
     }
     if client.gave_up {
-        doubts.push("the run ended early: no connection could be had any more".into());
+        doubts.push("the run ended early: nothing was answered any more".into());
     }
     doubts
 }

@@ -37,7 +37,7 @@ fn head(out: &mut String, summary: &Summary) {
 fn latencies(out: &mut String, summary: &Summary) {
     let _ = writeln!(
         out,
-        "\n{:<18}{:>11}{:>9}{:>9}{:>9}{:>9}{:>9}{:>10}",
+        "\n{:<17} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
         "latency (us)", "count", "p50", "p90", "p99", "p99.9", "p99.99", "max"
     );
     if summary.commands.len() > 1 {
@@ -50,11 +50,13 @@ fn latencies(out: &mut String, summary: &Summary) {
 }
 
 fn row(out: &mut String, name: &str, count: u64, at: &Percentiles) {
-    let _ = write!(out, "{name:<18}{count:>11}");
-    for value in [at.p50, at.p90, at.p99, at.p99_9, at.p99_99] {
-        let _ = write!(out, "{value:>9.1}");
+    let _ = write!(out, "{name:<17} {count:>10}");
+    for value in [at.p50, at.p90, at.p99, at.p99_9, at.p99_99, at.max] {
+        // A tenth of a microsecond says nothing of a latency of seconds.
+        let digits = usize::from(value < 1e5);
+        let _ = write!(out, " {value:>8.digits$}");
     }
-    let _ = writeln!(out, "{:>10.1}", at.max);
+    out.push('\n');
 }
 
 fn tail(out: &mut String, summary: &Summary) {
@@ -65,7 +67,8 @@ fn tail(out: &mut String, summary: &Summary) {
     put(out, "client CPU", &line);
     if summary.rate_asked.is_some() {
         let late = client.sends_late * 100.0;
-        let line = format!("{late:.3} % late, worst lag {:.0} us", client.lag_us_max);
+        let (lag_us, capped) = (client.lag_us_max, client.arrivals_capped);
+        let line = format!("{late:.3} % late, worst lag {lag_us:.0} us, {capped} waits at the cap");
         put(out, "sends", &line);
     }
     if let Some(server) = &summary.server_cpu {

@@ -1,7 +1,8 @@
 //! The meta commands: `mg`, `ms`, `md`, `ma`, `mn`, as a client writes and reads them.
 //!
 //! A multi-get is a row of quiet `mg` with an `mn` behind it: misses say nothing, and `MN` ends the
-//! reply.
+//! reply. Quiet writes say nothing when all goes well; they carry a number that comes back in the
+//! other cases, such as `NF O17` for a delete that found nothing, to tell which of them it was.
 
 use memchr::memchr;
 
@@ -59,6 +60,7 @@ fn write_flags(out: &mut Vec<u8>, verb: Verb, many: bool, body: &Body) {
         out.extend_from_slice(b" k q");
     } else if body.quiet {
         out.extend_from_slice(b" q");
+        flag(out, b'O', u64::from(body.opaque));
     }
 }
 
@@ -100,10 +102,18 @@ pub(super) fn decode(verb: Verb, many: bool, input: &[u8]) -> Decoded<'_> {
     if let Some(fields) = line.strip_prefix(b"VA ").filter(|_| verb.reads()) {
         return value(fields, !many, input, after);
     }
-    match status(line) {
-        Some(status) => Decoded::Element(Element::End(status), after),
-        None => Decoded::Malformed,
-    }
+    let Some(status) = status(line) else { return Decoded::Malformed };
+    let element = match opaque(line) {
+        Some(opaque) => Element::QuietFailure { status, opaque },
+        None => Element::End(status),
+    };
+    Decoded::Element(element, after)
+}
+
+/// The number of a quiet request, which stands behind a code of two letters.
+fn opaque(line: &[u8]) -> Option<u32> {
+    let number = line.get(2..)?.strip_prefix(b" O")?;
+    decimal(number, 0).and_then(|(number, _)| u32::try_from(number).ok())
 }
 
 /// `<bytes> <flag>*`, then the data and an end of line.
@@ -196,5 +206,8 @@ mod tests {
             assert_eq!(decode(Protocol::Meta, Verb::Set, false, line), end);
         }
         assert_eq!(decode(Protocol::Meta, Verb::Set, false, b"XY\r\n"), Decoded::Malformed);
+        let quiet = Element::QuietFailure { status: Status::NotFound, opaque: 17 };
+        let failed = decode(Protocol::Meta, Verb::Noop, false, b"NF O17\r\nMN\r\n");
+        assert_eq!(failed, Decoded::Element(quiet, 8));
     }
 }

@@ -78,9 +78,9 @@ impl Command {
         matches!(self, Set | Add | Replace | Append | Prepend | Cas)
     }
 
-    /// Whether values come back.
+    /// Whether it asks for values and nothing else, so that its misses are misses of the cache.
     pub fn reads(self) -> bool {
-        matches!(self, Self::Get | Self::Gat | Self::Cas)
+        matches!(self, Self::Get | Self::Gat)
     }
 
     /// Whether a time to live is sent along.

@@ -9,6 +9,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use crate::config::Manner;
+
 /// The doors of all cores.
 #[derive(Default)]
 pub(crate) struct Accepting(Mutex<Doors>);
@@ -18,14 +20,14 @@ struct Doors {
     closed_since: Option<Instant>,
     times_closed: u64,
     us_closed: u64,
-    waiting: VecDeque<OwnedFd>,
+    waiting: VecDeque<(OwnedFd, Manner)>,
 }
 
 impl Accepting {
     /// Closes the doors behind a connection that has to wait. True if they were open.
-    pub(in crate::core) fn close_on(&self, socket: OwnedFd) -> bool {
+    pub(in crate::core) fn close_on(&self, socket: OwnedFd, manner: Manner) -> bool {
         let mut doors = self.0.lock().expect("no thread panics with the lock");
-        doors.waiting.push_back(socket);
+        doors.waiting.push_back((socket, manner));
         if doors.closed_since.is_some() {
             return false;
         }
@@ -35,7 +37,7 @@ impl Accepting {
     }
 
     /// A place is free: the next that waits for one, if any does.
-    pub(in crate::core) fn next_waiting(&self) -> Option<OwnedFd> {
+    pub(in crate::core) fn next_waiting(&self) -> Option<(OwnedFd, Manner)> {
         self.0.lock().expect("no thread panics with the lock").waiting.pop_front()
     }
 
@@ -80,8 +82,9 @@ mod tests {
     fn doors_open_again_only_when_nobody_waits() {
         let accepting = Accepting::default();
         assert!(accepting.is_on() && !accepting.open());
-        assert!(accepting.close_on(socket()));
-        assert!(!accepting.close_on(socket()), "they are closed already");
+        let manner = Manner { protocol: crate::config::Binding::Auto, tls: None };
+        assert!(accepting.close_on(socket(), manner));
+        assert!(!accepting.close_on(socket(), manner), "they are closed already");
         assert!(!accepting.is_on() && accepting.times_off() == 1);
         assert!(accepting.next_waiting().is_some() && !accepting.open());
         assert!(accepting.next_waiting().is_some() && accepting.open());

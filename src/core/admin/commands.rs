@@ -78,6 +78,19 @@ impl State {
         line::OK
     }
 
+    /// Reads the certificates again. What is wrong with them is the answer.
+    pub(super) fn refresh_certificates(&mut self, id: ConnId, noreply: bool) {
+        let outcome = match &self.shared.tls {
+            Some(keeper) => keeper.refresh(),
+            None => Err("Error TLS not enabled".to_owned()),
+        };
+        match outcome {
+            _ if noreply => {}
+            Ok(()) => self.reply(id, line::OK),
+            Err(why) => self.reply(id, format!("{why}\r\n").as_bytes()),
+        }
+    }
+
     pub(super) fn reassign(&self, classes: Checked<(i32, i32)>) -> Answer {
         if !self.shared.config.slab_reassign {
             return line::REASSIGN_DISABLED;

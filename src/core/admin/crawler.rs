@@ -57,7 +57,7 @@ impl State {
             return line::WATCH_NOT_ALLOWED;
         }
         let Some(client) = self.clients.get_mut(id) else { return line::WATCH_FAILED };
-        if client.has_output() {
+        if client.owes_replies() {
             return line::WATCH_PIPELINED;
         }
         let streams = match streams {

@@ -84,7 +84,7 @@ impl State {
         if !self.shared.config.dump_enabled {
             return Err(not_allowed);
         }
-        if self.clients.get_mut(id).is_some_and(|client| client.has_output()) {
+        if self.clients.get_mut(id).is_some_and(|client| client.owes_replies()) {
             return Err(pipelined);
         }
         match target? {

@@ -139,6 +139,14 @@ const BACKGROUND: &[Entry] = &[
     ("log_watcher_skipped", |s| number(s.facts.cores.log_skipped)),
     ("log_watcher_sent", |s| number(s.facts.cores.log_sent)),
     ("log_watchers", |s| number(s.shared.admin.watch.count())),
+    ("ssl_new_sessions", |s| {
+        if_secure(s, s.facts.cores.tls_sessions_new).filter(|_| s.shared.config.tls.session_cache)
+    }),
+    ("ssl_handshake_errors", |s| if_secure(s, s.facts.cores.tls_handshake_errors)),
+    ("ssl_proto_errors", |s| if_secure(s, s.facts.cores.tls_record_errors)),
+    ("time_since_server_cert_refresh", |s| {
+        s.shared.tls.as_ref().map(|keeper| keeper.age_s().to_string())
+    }),
     ("unexpected_napi_ids", |_| number(0)),
     ("round_robin_fallback", |_| number(0)),
 ];
@@ -171,6 +179,10 @@ fn number(value: impl ToString) -> Shown {
 
 fn if_reassigning(sources: &Sources<'_>, value: impl Into<u64>) -> Shown {
     number(value.into()).filter(|_| sources.shared.config.slab_reassign)
+}
+
+fn if_secure(sources: &Sources<'_>, value: u64) -> Shown {
+    number(value).filter(|_| sources.shared.tls.is_some())
 }
 
 fn if_crawling(sources: &Sources<'_>, value: impl Into<u64>) -> Shown {

@@ -6,7 +6,7 @@
 //!
 //! - [`commands`]: what changes the cache or the server;
 //! - [`stats`]: which family of statistics, and its form; [`general`], [`settings`], [`classes`],
-//!   [`cachedump`], [`registry`] (connections) and [`detail`] are the families;
+//!   [`cachedump`], [`cores`], [`registry`] (connections) and [`detail`] are the families;
 //! - [`facts`]: what the shards and cores have counted, summed;
 //! - [`crawler`]: commands that go on after their answer: [`dump`] and [`watch`], by [`log`];
 //! - [`live`]: the settings that change; [`accepting`]: whether connections are accepted.
@@ -15,6 +15,7 @@ mod accepting;
 mod cachedump;
 mod classes;
 mod commands;
+mod cores;
 mod crawler;
 mod crawls;
 mod detail;
@@ -38,7 +39,6 @@ use crate::config::{Config, CrawlerSettings};
 use crate::conn::ConnId;
 use crate::protocol::Admin;
 use crate::protocol::admin::WatchStreams;
-use crate::protocol::reply::line;
 
 use accepting::Accepting;
 use crawls::Crawls;
@@ -143,7 +143,7 @@ impl State {
                 None => return,
             },
             Admin::Watch(streams) => (self.watch(id, streams), false),
-            Admin::RefreshCerts { noreply } => (line::ERROR, noreply),
+            Admin::RefreshCerts { noreply } => return self.refresh_certificates(id, noreply),
         };
         if !noreply {
             self.reply(id, answer);

@@ -30,7 +30,7 @@ pub(super) fn list(shared: &Shared, listing: &mut Listing) {
     }
 }
 
-const TABLES: [&[Entry]; 3] = [SERVER, CACHE, BACKGROUND];
+const TABLES: [&[Entry]; 5] = [SERVER, CACHE, BACKGROUND, TLS, REST];
 
 const SERVER: &[Entry] = &[
     ("maxbytes", |s| text(s.live.memory_bytes)),
@@ -91,6 +91,23 @@ const BACKGROUND: &[Entry] = &[
     ("read_buf_mem_limit", |s| text(s.config.read_buffer_bytes_limit)),
     ("track_sizes", |s| yes(s.config.track_sizes)),
     ("inline_ascii_response", |_| yes(false)),
+];
+
+const TLS: &[Entry] = &[
+    ("ssl_enabled", |s| yes(s.config.tls.enabled)),
+    ("ssl_chain_cert", |s| path(s.config.tls.chain_file.as_ref(), "(null)")),
+    ("ssl_key", |s| path(s.config.tls.key_file.as_ref(), "(null)")),
+    ("ssl_verify_mode", |s| text(openssl_verify_mode(s.config.tls.verify_mode))),
+    ("ssl_keyformat", |s| text(s.config.tls.key_format.number())),
+    ("ssl_ciphers", |s| s.config.tls.ciphers.clone().unwrap_or_else(|| text("NULL"))),
+    ("ssl_ca_cert", |s| path(s.config.tls.authority_file.as_ref(), "NULL")),
+    ("ssl_wbuf_size", |s| text(s.config.tls.write_buffer_bytes)),
+    ("ssl_session_cache", |s| yes(s.config.tls.session_cache)),
+    ("ssl_kernel_tls", |s| yes(s.config.tls.kernel_tls)),
+    ("ssl_min_version", |s| text(s.config.tls.version_min.name())),
+];
+
+const REST: &[Entry] = &[
     ("num_napi_ids", |s| text(s.config.napi_ids)),
     ("memory_file", |s| path(s.config.memory_file.as_ref(), "(null)")),
     ("client_flags_size", |_| text(size_of::<u32>())),
@@ -121,6 +138,19 @@ fn interfaces(config: &Config) -> String {
     }
     let hosts: Vec<_> = config.listen.iter().map(|address| address.host.to_string()).collect();
     if hosts.is_empty() { text("NULL") } else { hosts.join(",") }
+}
+
+/// memcached shows `ssl_verify_mode` as the flags that OpenSSL knows it by.
+fn openssl_verify_mode(mode: u32) -> u32 {
+    const PEER: u32 = 1;
+    const FAIL_IF_NO_PEER_CERT: u32 = 2;
+    const CLIENT_ONCE: u32 = 4;
+    match mode {
+        0 => 0,
+        1 => PEER,
+        2 => PEER | FAIL_IF_NO_PEER_CERT,
+        _ => PEER | FAIL_IF_NO_PEER_CERT | CLIENT_ONCE,
+    }
 }
 
 /// memcached shows 0 when `-o hashpower` was not given.

@@ -2,7 +2,7 @@
 
 use super::listing::{Form, Listing};
 use super::registry::Seconds;
-use super::{cachedump, classes, facts, general, settings};
+use super::{cachedump, classes, cores, facts, general, settings};
 use crate::conn::ConnId;
 use crate::core::state::State;
 use crate::protocol::admin::{Detail, Stats};
@@ -27,6 +27,7 @@ impl State {
             Stats::Items => classes::list_items(shared, &mut listing),
             Stats::Slabs => classes::list_slabs(shared, &mut listing),
             Stats::Sizes => listing.put("sizes_status", "disabled"),
+            Stats::Cores => cores::list(shared, &mut listing),
             Stats::Conns => self.list_connections(id, &mut listing),
             Stats::Extstore => {}
             Stats::Reset => {

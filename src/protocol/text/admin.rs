@@ -213,6 +213,7 @@ pub(super) fn stats<'a>(tokens: &Tokens<'a>) -> Stats<'a> {
         b"items" => Stats::Items,
         b"slabs" => Stats::Slabs,
         b"sizes" => Stats::Sizes,
+        b"cores" => Stats::Cores,
         _ => Stats::Other(word),
     }
 }
@@ -302,6 +303,8 @@ mod tests {
         assert_eq!(stats_of(" sizes"), Stats::Sizes);
         assert_eq!(stats_of(" r"), Stats::Reset);
         assert_eq!(stats_of(" co"), Stats::Conns);
+        assert_eq!(stats_of(" cores"), Stats::Cores);
+        assert_eq!(stats_of(" cor"), Stats::Other(b"cor"));
         assert_eq!(stats_of(" noreply"), Stats::Other(b"noreply"));
         assert_eq!(stats_of(" detail"), Stats::Detail(Err(line::DETAIL_USAGE)));
         assert_eq!(stats_of(" detail of"), Stats::Detail(Ok(Detail::Off)));

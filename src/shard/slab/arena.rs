@@ -5,7 +5,9 @@
 use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::task::Waker;
 
+use super::ahead::Ahead;
 use super::book::{self, Book, Entry};
 use super::classes::ClassId;
 use super::region::{FilePart, HUGE_PAGE_BYTES, Mapping, PageKind, Region};
@@ -119,6 +121,17 @@ impl Arena {
     pub(in crate::shard) fn commit(&mut self, page: PageId) -> io::Result<()> {
         let end = (page.0 as usize + 1) * PAGE_BYTES;
         self.region.commit(end.next_multiple_of(HUGE_PAGE_BYTES))
+    }
+
+    /// From now on memory of the pages before `end` is provided before it is needed.
+    pub(in crate::shard) fn supply(&mut self, end: PageId, waker: &Waker) -> Option<Arc<Ahead>> {
+        self.region.supply(end.0 as usize * PAGE_BYTES, waker)
+    }
+
+    /// Says that pages up to and including `page` will be needed soon.
+    pub(in crate::shard) fn expect(&mut self, page: PageId) {
+        let end = (page.0 as usize + 1) * PAGE_BYTES;
+        self.region.expect(end.next_multiple_of(HUGE_PAGE_BYTES));
     }
 
     /// Makes the kernel provide a committed page's memory at once.

@@ -6,7 +6,10 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::sync::Arc;
+use std::task::Waker;
 
+use super::ahead::Ahead;
 use super::region::{HUGE_PAGE_BYTES, PageKind, Plain, Region};
 
 /// Items that a bucket holds itself.
@@ -132,6 +135,8 @@ pub(in crate::shard) struct Table<T> {
     region: Region,
     /// Lines in use. `len * 64 <= region.committed()`.
     len: usize,
+    /// Lines up to which the table is on its way; memory for them is provided beforehand.
+    len_planned: usize,
     lines: std::marker::PhantomData<T>,
 }
 
@@ -142,16 +147,16 @@ impl<T: Plain> Table<T> {
     /// An empty table that can grow to `len_max` lines.
     pub(in crate::shard) fn reserve(len_max: usize, kind: PageKind) -> io::Result<Self> {
         let region = Region::reserve(len_max * size_of::<T>(), kind)?;
-        Ok(Self { region, len: 0, lines: std::marker::PhantomData })
+        Ok(Self { region, len: 0, len_planned: 0, lines: std::marker::PhantomData })
     }
 
     pub(in crate::shard) const fn len(&self) -> usize {
         self.len
     }
 
-    /// Bytes of memory that the table occupies.
+    /// Bytes of memory that the table occupies, what is provided beforehand included.
     pub(in crate::shard) const fn bytes(&self) -> usize {
-        self.region.committed()
+        self.region.expected()
     }
 
     /// The kind of page below the table.
@@ -159,22 +164,47 @@ impl<T: Plain> Table<T> {
         self.region.kind()
     }
 
+    /// From now on memory is provided before it is needed, up to `bytes`.
+    pub(in crate::shard) fn supply(&mut self, bytes: usize, waker: &Waker) -> Option<Arc<Ahead>> {
+        self.region.supply(bytes, waker)
+    }
+
+    /// Says that the table will grow step by step to `len` lines.
+    pub(in crate::shard) fn plan(&mut self, len: usize) {
+        self.len_planned = len;
+    }
+
     /// Bytes by which the table would grow to hold `len` lines; `None` if it never can.
     pub(in crate::shard) fn growth_bytes(&self, len: usize) -> Option<usize> {
         let target = self.target_bytes(len);
-        (target <= self.region.reserved()).then(|| target - self.bytes())
+        if target <= self.region.committed() {
+            return Some(0);
+        }
+        (target <= self.region.reserved())
+            .then(|| self.expected_bytes(target).saturating_sub(self.bytes()))
     }
 
+    /// What is to be committed for `len` lines.
     fn target_bytes(&self, len: usize) -> usize {
-        let need = len * size_of::<T>();
-        if need <= self.bytes() {
-            return self.bytes();
+        let (need, committed) = (len * size_of::<T>(), self.region.committed());
+        if need <= committed {
+            return committed;
         }
         if self.region.kind() == PageKind::Reserved || need > HUGE_PAGE_BYTES {
             return need.next_multiple_of(HUGE_PAGE_BYTES);
         }
-        let step = (self.bytes() / 4).next_multiple_of(4096).max(STEP_BYTES_MIN);
+        let step = (committed / 4).next_multiple_of(4096).max(STEP_BYTES_MIN);
         need.next_multiple_of(step).min(HUGE_PAGE_BYTES)
+    }
+
+    /// What is to be expected once `target` bytes are committed: a large table that goes on
+    /// growing needs the next huge page soon.
+    fn expected_bytes(&self, target: usize) -> usize {
+        let planned = self.len_planned * size_of::<T>();
+        if target < HUGE_PAGE_BYTES {
+            return target;
+        }
+        planned.clamp(target, target + HUGE_PAGE_BYTES)
     }
 
     /// Grows to `len` lines; new ones are zero.
@@ -197,7 +227,9 @@ impl<T: Plain> Table<T> {
         if target > self.region.reserved() {
             return Err(io::Error::from(io::ErrorKind::OutOfMemory));
         }
-        self.region.commit(target)
+        self.region.commit(target)?;
+        self.region.expect(self.expected_bytes(target));
+        Ok(())
     }
 
     #[inline]

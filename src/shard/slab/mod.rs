@@ -12,6 +12,7 @@
 //!
 //! Invariant: `resident` pages are those of all classes plus those in the pool.
 
+mod ahead;
 mod arena;
 mod book;
 mod classes;
@@ -19,6 +20,8 @@ mod held;
 mod lines;
 mod region;
 
+pub(super) use ahead::Ahead;
+pub use ahead::Supply;
 pub(super) use arena::{Arena, PAGE_BYTES, PAGE_FIRST, PageId};
 pub(super) use book::{Entry, set_word, word};
 pub use classes::{CLASS_COUNT_MAX, ClassId, ClassTable};
@@ -30,6 +33,12 @@ pub(super) use region::{HUGE_PAGE_BYTES, Plain, Region};
 
 use super::item::{Header, LOC_UNIT_BYTES, Loc, flag, kind};
 use std::io;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Pages that are provided with memory before they are needed: those of the huge page that is
+/// being used and of the next one.
+const PAGES_AHEAD: u32 = (HUGE_PAGE_BYTES / PAGE_BYTES) as u32;
 
 /// What is known about a page.
 #[derive(Clone, Copy, Debug, Default)]
@@ -156,6 +165,13 @@ impl Slabs {
         let (units, count) = (self.chunk_units(page), self.chunk_count(page));
         let distance = loc.0 - page.start().0;
         distance.is_multiple_of(units) && distance / units < count
+    }
+
+    /// From now on memory is provided before it is needed.
+    pub(super) fn supply(&mut self, waker: &Waker) -> Option<Arc<Ahead>> {
+        let ahead = self.arena.supply(PageId(PAGE_FIRST + self.pages_max), waker);
+        self.look_ahead();
+        ahead
     }
 
     /// Most pages that the address range has room for.
@@ -354,6 +370,7 @@ impl Slabs {
             None => self.commit_page()?,
         };
         self.resident += 1;
+        self.look_ahead();
         Ok(page)
     }
 
@@ -365,6 +382,14 @@ impl Slabs {
         self.arena.commit(page)?;
         self.fresh += 1;
         Ok(page)
+    }
+
+    /// Has memory provided for the pages that will be taken next, as far as the bound allows any.
+    fn look_ahead(&mut self) {
+        let allowed = self.pages_max.saturating_sub(self.resident).min(PAGES_AHEAD);
+        if allowed > 0 {
+            self.arena.expect(PageId(self.fresh + allowed - 1));
+        }
     }
 
     /// Provides memory for all pages that the bound allows and puts them into the pool.

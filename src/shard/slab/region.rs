@@ -2,7 +2,8 @@
 //!
 //! A region reserves its whole address range at start, which costs no memory, and commits a
 //! growing prefix of it. Everything that lies in a region is addressed by its distance from the
-//! start, never by a pointer, so that it means the same wherever the region is mapped.
+//! start, never by a pointer, so that it means the same wherever the region is mapped. Memory that
+//! will be needed soon can be provided beforehand, see `ahead`.
 //!
 //! All raw memory access of the shard is in this file. Each access checks that it lies in the
 //! committed prefix, and every type read from a region accepts any bytes ([`Plain`]), so the
@@ -16,13 +17,20 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{Ordering::SeqCst, compiler_fence};
+use std::task::Waker;
+
+use super::ahead::Ahead;
 
 /// Size of the large pages that the processor and the kernel offer.
 pub(in crate::shard) const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+/// Size of the smallest pages that the kernel offers.
+const PAGE_BYTES_MIN: usize = 4 << 10;
 
 /// What kind of memory pages lie below a region. The order is that of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +86,8 @@ const PUNCH: i32 = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
 pub(in crate::shard) struct Mapping {
     start: NonNull<u8>,
     bytes: usize,
+    /// First byte used, aligned to a huge page.
+    base: NonNull<u8>,
 }
 
 // SAFETY: a mapping is an address range; who may touch which part of it is the business of
@@ -94,14 +104,69 @@ impl Drop for Mapping {
 }
 
 impl Mapping {
+    /// Reserves `bytes` of addresses from `base` on.
     fn reserve(bytes: usize) -> io::Result<Self> {
+        let bytes = bytes + HUGE_PAGE_BYTES;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a fresh anonymous mapping touches no existing memory.
         let start = unsafe { libc::mmap(ptr::null_mut(), bytes, libc::PROT_NONE, flags, -1, 0) };
-        match NonNull::new(start.cast::<u8>()) {
-            Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => Ok(Self { start, bytes }),
-            _ => Err(io::Error::last_os_error()),
+        let start = match NonNull::new(start.cast::<u8>()) {
+            Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => start,
+            _ => return Err(io::Error::last_os_error()),
+        };
+        let skip = start.as_ptr().align_offset(HUGE_PAGE_BYTES);
+        // SAFETY: `skip` is below HUGE_PAGE_BYTES, by which the range is longer than asked for.
+        let base = unsafe { start.add(skip) };
+        Ok(Self { start, bytes, base })
+    }
+
+    /// Makes a range readable and writable. What it holds stays; fresh bytes are zero.
+    ///
+    /// # Errors
+    /// What the kernel said when it had no memory.
+    pub(super) fn open(&self, range: Range<usize>, kind: PageKind) -> io::Result<()> {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: the range is ours; this only makes it accessible.
+        let result =
+            unsafe { libc::mprotect(self.address(range.start).cast(), range.len(), access) };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
         }
+        if kind == PageKind::Transparent {
+            let start = range.start / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+            self.advise(start..range.end, libc::MADV_HUGEPAGE);
+        }
+        Ok(())
+    }
+
+    /// Touches every page of an open range, which has the kernel provide it, while the range may
+    /// be in use. The kernel's own way (`MADV_POPULATE_WRITE`) holds a lock of the whole process
+    /// until it is done, which is long for a thread that gets no time; a touch does not.
+    pub(super) fn touch(&self, range: Range<usize>) {
+        range.step_by(PAGE_BYTES_MIN).for_each(|offset| self.touch_page(offset));
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn touch_page(&self, offset: usize) {
+        let at = self.address(offset);
+        // SAFETY: the byte is ours and open. In one step, so that nobody's store can be lost, it
+        // gets the value that it has. The language has no such access, hence assembly.
+        unsafe { core::arch::asm!("lock or byte ptr [{}], 0", in(reg) at, options(nostack)) };
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn touch_page(&self, offset: usize) {
+        self.advise(offset..offset + PAGE_BYTES_MIN, libc::MADV_POPULATE_WRITE);
+    }
+
+    fn advise(&self, range: Range<usize>, advice: i32) -> bool {
+        let at = self.address(range.start);
+        // SAFETY: the range is ours, and no advice used here makes it inaccessible.
+        unsafe { libc::madvise(at.cast(), range.len(), advice) == 0 }
+    }
+
+    fn address(&self, offset: usize) -> *mut u8 {
+        self.base.as_ptr().wrapping_add(offset)
     }
 }
 
@@ -113,9 +178,13 @@ pub(in crate::shard) struct Region {
     /// Readable and writable bytes from `base`. `committed <= reserved`.
     committed: usize,
     reserved: usize,
+    /// Bytes that are, or will soon be, in use.
+    expected: usize,
     /// What is tried next; falls, never rises.
     kind: PageKind,
     mapping: Arc<Mapping>,
+    /// With it, what is expected is provided by another thread.
+    ahead: Option<Arc<Ahead>>,
     /// Where the contents lie, if it is not memory of the process alone.
     part: Option<FilePart>,
 }
@@ -127,13 +196,47 @@ impl Region {
     /// Reserves `bytes` of addresses; memory comes with [`Region::commit`].
     pub(in crate::shard) fn reserve(bytes: usize, kind: PageKind) -> io::Result<Self> {
         let reserved = bytes.next_multiple_of(HUGE_PAGE_BYTES);
-        let mapping = Mapping::reserve(reserved + HUGE_PAGE_BYTES)?;
-        let skip = mapping.start.as_ptr().align_offset(HUGE_PAGE_BYTES);
-        // SAFETY: `skip` is below HUGE_PAGE_BYTES, which the mapping has to spare.
-        let base = unsafe { mapping.start.add(skip) };
+        let mapping = Arc::new(Mapping::reserve(reserved)?);
         let kind = if kind == PageKind::Reserved { kind } else { transparent_or_plain(kind) };
-        let mapping = Arc::new(mapping);
-        Ok(Self { base, committed: 0, reserved, kind, mapping, part: None })
+        let base = mapping.base;
+        let (committed, expected) = (0, 0);
+        Ok(Self { base, committed, reserved, expected, kind, mapping, part: None, ahead: None })
+    }
+
+    /// From now on another thread provides what is expected, each time that `waker` wakes it.
+    ///
+    /// Opening memory later would have to wait for that thread, so all that may ever be used, up to
+    /// `upto`, is opened now. A small region stays as it is, because a huge page of which little is
+    /// used would be a waste. Pages of the reserved pool are cleared by whoever touches them first.
+    pub(in crate::shard) fn supply(&mut self, upto: usize, waker: &Waker) -> Option<Arc<Ahead>> {
+        let from = self.committed.next_multiple_of(HUGE_PAGE_BYTES).max(HUGE_PAGE_BYTES);
+        let upto = upto.next_multiple_of(HUGE_PAGE_BYTES).min(self.reserved);
+        if self.kind == PageKind::Reserved || from >= upto {
+            return None;
+        }
+        // Where the system won't promise so much, each part is opened when it is needed.
+        self.mapping.open(from..upto, self.kind).ok()?;
+        let ahead = Arc::new(Ahead::new(Arc::clone(&self.mapping), from..upto, waker.clone()));
+        self.ahead = Some(Arc::clone(&ahead));
+        Some(ahead)
+    }
+
+    /// Says that the prefix will soon reach `upto` bytes.
+    #[inline]
+    pub(in crate::shard) fn expect(&mut self, upto: usize) {
+        let upto = upto.min(self.reserved);
+        if upto <= self.expected() {
+            return;
+        }
+        self.expected = upto;
+        if let Some(ahead) = &self.ahead {
+            ahead.expect(upto);
+        }
+    }
+
+    /// Bytes that are, or will soon be, in use.
+    pub(in crate::shard) const fn expected(&self) -> usize {
+        if self.expected > self.committed { self.expected } else { self.committed }
     }
 
     /// Maps a part of a file, all of which counts as committed.
@@ -225,17 +328,8 @@ impl Region {
     }
 
     fn commit_anonymous(&mut self, upto: usize) -> io::Result<()> {
-        let from = self.committed;
-        let at = self.address(from);
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: the range is ours and uncommitted; this only makes it accessible.
-        let result = unsafe { libc::mprotect(at.cast(), upto - from, access) };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        if self.kind == PageKind::Transparent {
-            let start = from / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
-            self.advise(start, upto - start, libc::MADV_HUGEPAGE);
+        if self.ahead.as_ref().is_none_or(|ahead| !ahead.covers(self.committed..upto)) {
+            self.mapping.open(self.committed..upto, self.kind)?;
         }
         self.committed = upto;
         Ok(())
@@ -261,7 +355,7 @@ impl Region {
             // hugetlbfs would only write zeroes.
             Some(part) if part.kind == PageKind::Reserved => false,
             Some(part) => part.allocate(PUNCH, offset, bytes).is_ok(),
-            None => self.advise(offset, bytes, libc::MADV_DONTNEED),
+            None => self.mapping.advise(offset..offset + bytes, libc::MADV_DONTNEED),
         }
     }
 
@@ -280,18 +374,12 @@ impl Region {
     pub(in crate::shard) fn populate(&mut self, offset: usize, bytes: usize) {
         self.check(offset, bytes);
         if !self.is_file() {
-            self.advise(offset, bytes, libc::MADV_POPULATE_WRITE);
+            self.mapping.advise(offset..offset + bytes, libc::MADV_POPULATE_WRITE);
         }
     }
 
-    fn advise(&self, offset: usize, bytes: usize, advice: i32) -> bool {
-        let at = self.address(offset);
-        // SAFETY: the range is ours, and no advice used here makes it inaccessible.
-        unsafe { libc::madvise(at.cast(), bytes, advice) == 0 }
-    }
-
     fn address(&self, offset: usize) -> *mut u8 {
-        self.base.as_ptr().wrapping_add(offset)
+        self.mapping.address(offset)
     }
 
     #[inline]

@@ -1,0 +1,129 @@
+//! What a request costs as everything around it grows, and what it may have to wait for.
+//!
+//! Each section names the command that makes its table. All figures are CPU time of the server per
+//! key, user and system, unless a column says otherwise; in brackets the lowest and the highest
+//! round. They were taken on 2026-11-28 on two virtual CPUs of an Intel Xeon, Linux 6.18, while the
+//! machine was busy with other work: read the shapes, not the last digits.
+//!
+//! # Items
+//!
+//! `python3 benches/growth.py --only Items`: gets over 50 connections with 16 requests under way
+//! each, uniform keys.
+//!
+//! ```text
+//!        items   -t 1: us a key                -t 2: us a key
+//!       10,000   0.42 ########                 0.51 ##########
+//!      100,000   0.44 #########                0.52 ##########
+//!    1,000,000   0.48 #########                0.55 ###########
+//!    5,000,000   0.59 ############             0.68 ##############
+//!   20,000,000   0.59 ############             0.80 ################
+//! ```
+//!
+//! Two thousand times the items cost 1.4 times as much on one core. What grows is the wait for
+//! memory: up to a million items the index, later the items too are out of the caches. It grows
+//! this little because the lookups of a group wait together.
+//!
+//! # Connections
+//!
+//! `python3 benches/growth.py --only Connections`: gets and sets 90:10, one request under way on
+//! each connection, 100,000 keys.
+//!
+//! ```text
+//!  connections   -t 1: us a key                -t 2: us a key
+//!            1   63.6                          6.7  ####
+//!           10   15.2 ##########               5.3  ####
+//!          100    5.5 ####                     4.6  ###
+//!        1,000    6.7 ####                     5.7  ####
+//!       10,000    9.1 ######                   8.6  ######
+//! ```
+//!
+//! It falls first: with few connections each request wakes a sleeping CPU, and that is what most of
+//! the time goes to. From some dozens on, batches share what an entry into the kernel costs. From
+//! 1,000 on it rises again, because every request comes from another socket: what the kernel keeps
+//! of a connection, some kilobytes, is out of the processor's caches by the time that its next
+//! request comes. Of our own memory a request touches the connection's slot and no more: blocks
+//! for replies come from a pool that is used last in, first out.
+//!
+//! # Idle connections
+//!
+//! The last table of `benches/growth.py`: 15,000 connections, each after one request, take 273
+//! bytes each of resident memory (the bound is 512): a slot in the connection table, an entry in
+//! the list for `stats conns`, a place for the message under way. They have no buffers, because
+//! those come from pools when bytes come and go back when they are done with. What the kernel takes
+//! for its sockets comes on top. No loop of a turn goes over all connections, so those that are
+//! idle cost the active ones nothing that can be measured: 15.3 (15.0-16.7) us a key beside 15,000
+//! of them, 14.2 (4.2-17.2) without, at 40,000 requests a second over 50 connections.
+//!
+//! # Values
+//!
+//! `python3 benches/growth.py --only Values`: 90:10, 16 connections, 512 MB of values at most.
+//!
+//! ```text
+//!        bytes   -t 1: us a key                -t 2: us a key
+//!            1    10.6 #                         9.4 #
+//!           10    10.6 #                         9.2 #
+//!          100    11.3 #                         9.9 #
+//!        1,000    12.5 #                        10.3 #
+//!       10,000    14.6 ##                       11.9 #
+//!      100,000    34.5 ####                     32.2 ###
+//!    1,000,000   269.6 ###########################  209.2 #####################
+//! ```
+//!
+//! Flat up to 10 KB, then 0.2 to 0.25 us for each further KB, which is the kernel's copy between
+//! the value and the socket's buffers. Values of 16 KB and more are sent from the arena and
+//! received into it, so there is no copy of ours.
+//!
+//! # No stall
+//!
+//! `MEMCACHED=... python3 benches/stalls.py`: what a prober waits for while the server does
+//! something large. Nothing of it is done in one piece:
+//!
+//! | while | the longest piece under a shard's token |
+//! |---|---|
+//! | the index grows | one bucket is split with each new item |
+//! | fresh memory is taken | none: [`memory`](super::memory) is provided beforehand |
+//! | pages change classes | 256 chunks, or in proportion to a store |
+//! | all is flushed | a sequence number; items end when they are met, or by the crawler |
+//! | the crawler walks | 256 chunks, then 100 us for others (`lru_crawler_sleep`) |
+//! | keys are dumped | 256 chunks, or 16 KB of text until that is sent |
+//!
+//! # Huge pages
+//!
+//! `python3 benches/pages.py`, as root: 50-key multi-gets over 5 million items on one core. The
+//! kind of the pages is read from `/proc/PID/smaps`.
+//!
+//! | pages | MB reserved | MB transparent | MB plain | CPU us/key | of plain |
+//! |---|---|---|---|---|---|
+//! | reserved (`-L`) | 1054 | 0 | 8 | 0.310 (0.295-0.344) | 0.85 |
+//! | transparent (default) | 0 | 528 | 10 | 0.230 (0.213-0.267) | 0.69 |
+//! | plain | 0 | 0 | 536 | 0.348 (0.276-0.387) | 1.00 |
+//!
+//! A lookup reads an index bucket and an item anywhere in half a gigabyte. On plain pages each is a
+//! miss in the TLB as well, and prefetching hides the wait for memory better than that for a page
+//! walk. Reserved pages gain no more than transparent ones; what they buy is certainty, because
+//! transparent ones are not to be had when memory is fragmented.
+//!
+//! # One hot key
+//!
+//! `python3 benches/hotkey.py`: gets over 100 connections, one key in 100,000 taking 90 % of them.
+//! Rates as multiples of what one core does with uniform keys; "alone" is what the server's cores
+//! would serve if no client ran on them (cores by CPU time per key).
+//!
+//! | load | keys | CPU us/key | rate | alone |
+//! |---|---|---|---|---|
+//! | depth 1 | uniform, one core | 4.04 (3.92-5.17) | 1.00 | 1.00 |
+//! | | uniform, two cores | 3.80 (3.25-4.08) | 1.13 | 2.1 |
+//! | | one hot key, two cores | 3.94 (3.49-3.97) | 1.04 | 2.1 |
+//! | depth 16 | uniform, one core | 0.41 (0.36-0.41) | 1.00 | 1.00 |
+//! | | uniform, two cores | 0.54 (0.43-0.57) | 0.78 | 1.5 |
+//! | | one hot key, two cores | 0.45 (0.39-0.46) | 0.88 | 1.8 |
+//! | 50-key multi-get | uniform, one core | 0.26 (0.26-0.28) | 1.00 | 1.00 |
+//! | | uniform, two cores | 0.33 (0.28-0.36) | 1.08 | 1.6 |
+//! | | one hot key, two cores | 0.25 (0.25-0.29) | 1.22 | 2.1 |
+//!
+//! A hot key costs two cores no more than uniform keys, because nobody owns it: whichever core has
+//! received a request takes the token of the key's shard and answers ([`cores`](super::cores)). The
+//! token is held for the lookup only, a fraction of what the kernel does for the same request, so
+//! two cores seldom want it at once; when they do, the holder does the other's group as well, with
+//! the hot item in its cache. At depth 16 the measured rate of two cores stays below that of one,
+//! with uniform keys as with a hot one: with two CPUs in all, the client takes half of them.

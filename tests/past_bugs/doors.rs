@@ -147,8 +147,11 @@ fn commit_9981d748f_a_token_beyond_all_bounds() {
 fn commit_57934a1d0_users_are_read_anew_while_others_come_in() {
     let path = users("57934a1d0", "ann:true\n");
     let server = Server::ringcached(&["-Y", path.to_str().expect("text"), "-t", "2"]);
+    let new = path.with_extension("new");
     for round in 0..30 {
-        std::fs::write(&path, format!("ann:true\nother{round}:x\n")).expect("writable");
+        // In one step: the server may still be reading the file for the signal before.
+        std::fs::write(&new, format!("ann:true\nother{round}:x\n")).expect("writable");
+        std::fs::rename(&new, &path).expect("writable");
         server.signal(Signal::SIGHUP);
         let mut wire = server.connect();
         wire.expect("get k\r\n", DENIED);

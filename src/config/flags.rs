@@ -97,7 +97,7 @@ pub struct Flags {
     #[arg(value_parser = |s: &str| values::number(s, 1, limits::CHUNK_BYTES_MIN_MOST))]
     pub slab_min_size: Option<usize>,
 
-    /// How much larger each slab class is than the one before (1.25, finer up to 1 KB)
+    /// How much larger each slab class is than the one before (1.25)
     #[arg(short = 'f', long, value_name = "FACTOR", help_heading = MEMORY)]
     #[arg(value_parser = |s: &str| values::ratio(s, 1.0, limits::GROWTH_FACTOR_MOST))]
     pub slab_growth_factor: Option<f64>,

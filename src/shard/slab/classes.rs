@@ -3,10 +3,6 @@
 //! Sizes grow by a constant factor from the smallest to the largest chunk, each rounded up to
 //! the unit of locations. memcached's smallest chunk is its 48 bytes of header plus `-n`; here
 //! it is 16 plus `-n`, because the header is that much smaller and rounding costs less so.
-//!
-//! With the usual factor of 1.25 a chunk is a tenth too large on average. So up to 1 KB, where
-//! most items are and their overhead weighs most, there are eight sizes to each doubling instead,
-//! and chunks are a twentieth too large. Another factor is taken as given.
 
 use super::PAGE_BYTES;
 use crate::shard::item::{HEADER_BYTES, LOC_UNIT_BYTES};
@@ -20,12 +16,6 @@ pub const CLASS_COUNT_MAX: usize = 63;
 
 /// What the smallest chunk has beyond `-n`.
 const CHUNK_BASE_BYTES: usize = 16;
-/// The factor beside which there are finer steps.
-const FACTOR_USUAL: f64 = 1.25;
-/// Up to here there are finer steps.
-const FINE_BYTES: usize = 1024;
-/// Sizes to a doubling then, as a power of two.
-const FINE_SHIFT: u32 = 3;
 /// Sizes below this are looked up directly.
 const DIRECT_BYTES: usize = 8192;
 
@@ -47,13 +37,13 @@ impl ClassTable {
     pub fn new(chunk_bytes_min: usize, factor: f64, chunk_bytes_max: usize) -> Self {
         assert!(chunk_bytes_max <= PAGE_BYTES, "a chunk fits a page");
         assert!(factor > 1.0, "sizes grow");
+        let round = |bytes: usize| bytes.next_multiple_of(LOC_UNIT_BYTES);
         let chunk_bytes_max = chunk_bytes_max / LOC_UNIT_BYTES * LOC_UNIT_BYTES;
         let mut sizes = vec![0];
-        let smallest = (CHUNK_BASE_BYTES + chunk_bytes_min).max(HEADER_BYTES * 2);
-        let mut size = smallest.next_multiple_of(LOC_UNIT_BYTES);
+        let mut size = round((CHUNK_BASE_BYTES + chunk_bytes_min).max(HEADER_BYTES * 2));
         while sizes.len() < CLASS_COUNT_MAX && (size as f64) <= chunk_bytes_max as f64 / factor {
             sizes.push(size as u32);
-            size = next_size(size, factor);
+            size = round((size as f64 * factor) as usize).max(size + LOC_UNIT_BYTES);
         }
         sizes.push(chunk_bytes_max as u32);
         Self::with_sizes(sizes)
@@ -133,15 +123,6 @@ impl ClassTable {
     }
 }
 
-fn next_size(size: usize, factor: f64) -> usize {
-    if factor == FACTOR_USUAL && size < FINE_BYTES {
-        let step = (1 << size.ilog2() >> FINE_SHIFT).max(LOC_UNIT_BYTES);
-        return (size + step) / step * step;
-    }
-    let grown = (size as f64 * factor) as usize;
-    grown.next_multiple_of(LOC_UNIT_BYTES).max(size + LOC_UNIT_BYTES)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,12 +130,8 @@ mod tests {
     #[test]
     fn the_default_table_starts_as_documented_and_ends_with_the_largest_chunk() {
         let table = ClassTable::new(48, 1.25, 512 << 10);
-        let sizes: Vec<_> = table.ids().map(|id| table.chunk_bytes(id)).collect();
-        assert_eq!(sizes[..11], [64, 72, 80, 88, 96, 104, 112, 120, 128, 144, 160]);
-        assert_eq!(sizes[30..36], [896, 960, 1024, 1280, 1600, 2000]);
-        let table = ClassTable::new(48, 1.3, 512 << 10);
-        let sizes: Vec<_> = table.ids().take(4).map(|id| table.chunk_bytes(id)).collect();
-        assert_eq!(sizes, [64, 88, 120, 160]);
+        let sizes: Vec<_> = table.ids().take(8).map(|id| table.chunk_bytes(id)).collect();
+        assert_eq!(sizes, [64, 80, 104, 136, 176, 224, 280, 352]);
         assert_eq!(table.chunk_bytes(table.largest()), 512 << 10);
         assert!(table.count() < CLASS_COUNT_MAX);
     }

@@ -29,11 +29,9 @@
 //!
 //! Chunk sizes start at 16 + `-n` bytes and grow by `-f`, rounded up to 8; `-vv` lists them. (Finer
 //! steps waste less of each chunk, but with little memory there are then more classes than pages: a
-//! shard of 16 MB kept 57 items of 5,000.) Pages of 1 MB are given to classes as they
-//! are needed. When none is left, a class evicts from its own tail, and a page moves to it from
-//! the class that keeps new items on probation for longest, if that class would still be the one
-//! with the older items afterwards; else two classes would exchange pages for ever, and a page on
-//! its way is half empty. It moves a few chunks with each store, so that no class starves and no
+//! shard of 16 MB kept 57 items of 5,000.) Pages of 1 MB are given to classes as they are needed.
+//! When none is left, a class evicts from its own tail, and pages move from the class
+//! whose tail is clearly older, a few chunks with each store, so that no class starves and no
 //! request waits for a whole page.
 //!
 //! # The index

@@ -1,9 +1,8 @@
 //! Pages change classes, so that no class starves when the mix of sizes changes.
 //!
-//! Which class gives: the one that keeps new items on probation for longest (without probation:
-//! whose next victim was idle for longest), or one with a whole page's worth of free chunks. When:
-//! when a class that must evict, or has just taken the last free page, would keep younger ones even
-//! with a page more. How: the page is swept chunk
+//! Which class gives: the one whose tail item, the next to be evicted, was idle for clearly
+//! longest, or one with a whole page's worth of free chunks. When: when a class that must evict,
+//! or has just taken the last free page, has a clearly younger tail. How: the page is swept chunk
 //! by chunk, a few for each store, in proportion to what the store takes, so that the next page
 //! is free before the last one is full. Dead items end, items younger than the class's tail are
 //! moved to its chunks, the rest is evicted.
@@ -69,8 +68,6 @@ struct Age {
 }
 
 const AGE_MAX: Age = Age { idle_s: u32::MAX, stores: u64::MAX };
-/// Items at the end of HOT among which one is sought that tells how old they are.
-const TELLING_MAX: usize = 8;
 /// Below this many seconds ages are compared by the number of stores.
 const AGE_FINE_S: u32 = 4;
 /// Work of sweeping for each store at least, in chunks looked at.
@@ -144,11 +141,8 @@ impl Shard {
             return;
         }
         let Some((giver, age)) = self.oldest_class(bit(class)) else { return };
-        let pages = |class: ClassId| self.slabs.class(class).pages;
-        let (giver_pages, taker_pages) = (pages(giver), pages(class));
-        let ratio = self.automove_ratio();
-        if clearly_older((age, giver_pages), (self.age(class), taker_pages), ratio) {
-            self.start_at(giver, Some(class));
+        if clearly_older(age, self.age(class), self.automove_ratio()) {
+            self.start_at(giver);
         }
     }
 
@@ -192,7 +186,7 @@ impl Shard {
     /// are added to those excluded.
     fn start_oldest(&mut self, excluded: &mut u64) -> bool {
         while let Some((giver, _)) = self.oldest_class(*excluded) {
-            if self.start_at(giver, None) {
+            if self.start_at(giver) {
                 return true;
             }
             *excluded |= bit(giver);
@@ -205,9 +199,9 @@ impl Shard {
         self.sequence < self.mover.rest_until
     }
 
-    fn start_at(&mut self, giver: ClassId, to: Option<ClassId>) -> bool {
+    fn start_at(&mut self, giver: ClassId) -> bool {
         let page = self.page_to_give(giver);
-        page.inspect(|&page| self.start(giver, page, to)).is_some()
+        page.inspect(|&page| self.start(giver, page, None)).is_some()
     }
 
     fn start(&mut self, class: ClassId, page: PageId, to: Option<ClassId>) {
@@ -226,11 +220,8 @@ impl Shard {
         ages.max_by(|a, b| a.1.partial_cmp(&b.1).expect("ages are numbers"))
     }
 
-    /// Whether a page's worth of chunks came free. A page that the class has just got and not yet
-    /// filled is not spare: it would be handed round for ever.
     fn has_spare_page(&self, class: ClassId) -> bool {
-        let class = self.slabs.class(class);
-        class.free_count >= class.chunks_per_page
+        self.slabs.free_chunks(class) >= self.slabs.class(class).chunks_per_page
     }
 
     /// How old a class's items are: the next victim, but for a class that would lose its last
@@ -238,9 +229,6 @@ impl Shard {
     fn age(&self, class: ClassId) -> Age {
         if self.has_spare_page(class) {
             return AGE_MAX;
-        }
-        if let Some(age) = self.age_on_probation(class) {
-            return age;
         }
         let ages = if self.slabs.class(class).pages > 1 {
             [self.tail(class), None, None]
@@ -253,33 +241,6 @@ impl Shard {
         let ages = ages.into_iter().flatten().map(|loc| self.age_of(loc));
         let youngest = |a: Age, b: Age| if a < b { a } else { b };
         ages.reduce(youngest).unwrap_or(Age { idle_s: 0, stores: 0 })
-    }
-
-    /// How long the class keeps new items on probation, if it does so at all. They leave in the
-    /// order in which they came, so the oldest tells; what HOT holds beyond or below its share is
-    /// allowed for.
-    fn age_on_probation(&self, class: ClassId) -> Option<Age> {
-        let lru = &self.config.lru;
-        let hot = self.lists.list(class, Segment::Hot);
-        if !lru.segmented || !lru.probation || hot.tail.is_none() {
-            return None;
-        }
-        // An item that was overwritten looks younger than it is; one that was not used tells.
-        let arena = &self.slabs.arena;
-        let before = |loc: &Loc| Some(arena.header(*loc).prev).filter(|prev| prev.is_some());
-        let mut last = std::iter::successors(Some(hot.tail), before).take(TELLING_MAX);
-        let loc = last.find(|&loc| !arena.header(loc).has(flag::ACTIVE)).unwrap_or(hot.tail);
-        let header = arena.header(loc);
-        if self.death(header).is_some() {
-            return Some(AGE_MAX);
-        }
-        let share = self.lists.class_bytes(class) * u64::from(lru.hot_pct) / 100;
-        let at_share =
-            |age: u64| (u128::from(age) * u128::from(share) / u128::from(hot.bytes)) as u64;
-        Some(Age {
-            idle_s: at_share(self.now.saturating_sub(header.time()).into()) as u32,
-            stores: at_share(self.sequence.saturating_sub(header.sequence())),
-        })
     }
 
     fn age_of(&self, loc: Loc) -> Age {
@@ -468,40 +429,27 @@ const fn bit(class: ClassId) -> u64 {
     1 << class.0
 }
 
-/// Whether a page is better used by the class with the younger items: whether that class would
-/// still have the younger ones afterwards. Ages follow the number of pages; a ratio below 1 and
-/// what the page itself shifts keep two classes from exchanging pages for ever.
-fn clearly_older((giver, pages): (Age, u32), (taker, pages_taker): (Age, u32), ratio: f64) -> bool {
-    let in_seconds = giver.idle_s > AGE_FINE_S || taker.idle_s > AGE_FINE_S;
-    let measure = |age: Age| if in_seconds { f64::from(age.idle_s) } else { age.stores as f64 };
-    // A class that would lose its last page must have twice the age for it.
-    let after = measure(giver) * (f64::from(pages) - 1.0).max(0.5) / f64::from(pages);
-    let after_taker = measure(taker) * f64::from(pages_taker + 1) / f64::from(pages_taker.max(1));
-    after * ratio > after_taker
+/// Whether a page is better used by the class with the younger items. A ratio below 1 keeps two
+/// classes of equal age from exchanging pages for ever.
+fn clearly_older(giver: Age, taker: Age, ratio: f64) -> bool {
+    if giver.idle_s <= AGE_FINE_S && taker.idle_s <= AGE_FINE_S {
+        return giver.stores as f64 * ratio > taker.stores as f64;
+    }
+    f64::from(giver.idle_s) * ratio > f64::from(taker.idle_s)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// So many that one more or less makes no difference.
-    const PAGES: u32 = 1_000_000;
-
     #[test]
     fn a_page_moves_only_when_the_ages_differ_by_the_ratio() {
-        let age = |idle_s, stores| (Age { idle_s, stores }, PAGES);
+        let age = |idle_s, stores| Age { idle_s, stores };
         assert!(clearly_older(age(100, 0), age(79, 0), 0.8));
         assert!(!clearly_older(age(100, 0), age(80, 0), 0.8));
         assert!(clearly_older(age(100, 0), age(99, 0), 1.0));
         assert!(!clearly_older(age(100, 0), age(20, 0), 0.1));
         assert!(clearly_older(age(1, 1000), age(1, 799), 0.8), "within seconds, stores tell");
         assert!(!clearly_older(age(1, 1000), age(1, 800), 0.8));
-    }
-
-    #[test]
-    fn a_page_does_not_move_to_where_it_would_come_back_from() {
-        let age = |idle_s, pages| (Age { idle_s, stores: 0 }, pages);
-        assert!(!clearly_older(age(100, 2), age(60, 2), 1.0));
-        assert!(clearly_older(age(100, 20), age(60, 20), 1.0));
     }
 }

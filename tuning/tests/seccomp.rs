@@ -344,6 +344,7 @@ const UNSEEN: &[(&str, &str)] = &[
     ("fchmodat", "chmod, on ARM"),
     ("fstat", "newfstatat, in other C libraries"),
     ("getcwd", "a relative path with -P or -s"),
+    ("ioctl", "the bytes unread in a socket, if there is a connection at the end"),
     ("membarrier", "the control plane's executor"),
     ("mlockall", "-k, where the limits of this host allow it"),
     ("mremap", "a large allocation that grows"),

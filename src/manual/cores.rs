@@ -20,9 +20,10 @@
 //! So nobody is woken. A shard is touched under its *token*, and whoever needs the shard takes the
 //! token, runs its group of operations, and frees it: a few hundred nanoseconds to a few
 //! microseconds. A core in the kernel, where it spends most of its time, holds no token. If the
-//! token is taken, the group is posted to the shard's *mailbox* and the holder runs it before it
-//! lets go; the poster spins for that time. The protocol is [`mesh`](crate::mesh); loom explores
-//! its interleavings.
+//! token is taken, the core does its parts for other shards first and tries again; if it is taken
+//! then, the part is posted to the shard's *mailbox* and the holder runs it before it lets go, and
+//! the poster spins for that time. The protocol is [`mesh`](crate::mesh); loom explores its
+//! interleavings.
 //!
 //! # Against a pure mailbox
 //!

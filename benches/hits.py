@@ -22,6 +22,7 @@ Both servers are run at the same rate; a replay that fell behind it is marked wi
 
 import argparse
 import datetime
+import itertools
 import json
 import os
 import pathlib
@@ -120,7 +121,7 @@ def main():
     parser.add_argument("--clusters", help="only these, separated by commas",
                         default=",".join(map(str, CLUSTERS)))
     parser.add_argument("--seed", type=int, default=1, help="seed of the replays (1)")
-    parser.add_argument("--port", type=int, default=21300, help="port used (21300)")
+    parser.add_argument("--port", type=int, default=21300, help="first of the ports used (21300)")
     options = parser.parse_args()
     if not options.memcached:
         sys.exit("no memcached: give --memcached or MEMCACHED")
@@ -129,11 +130,12 @@ def main():
     print("misses per read: memcached, ringcached, **ringcached's over memcached's**\n")
     print("| cluster | " + " | ".join(f"-m {size}" for size in SIZES_MB) + " |")
     print("|---" * (1 + len(SIZES_MB)) + "|")
-    ratios = []
+    ratios, ports = [], itertools.count(options.port)
     for number in map(int, options.clusters.split(",")):
         cells = []
         for size_mb in SIZES_MB:
-            results = [replay(command, number, size_mb, options.port, options.seed)
+            # Each on a port of its own: the kernel takes a while to close what a killed ring holds.
+            results = [replay(command, number, size_mb, next(ports), options.seed)
                        for _, command in servers(options)]
             (theirs, _), (ours, _) = results
             ratios.append(ours / theirs)

@@ -29,9 +29,9 @@ impl<T, F: FnMut(&mut T) + Send> Job<T> for F {
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 
-/// Looks at the signal before the poster sleeps: some tens of microseconds, several times what a
-/// group of jobs takes, and less than a wake-up costs.
-const SPINS: u32 = if cfg!(loom) { 1 } else { 4_000 };
+/// Looks at the signal before the poster sleeps: some ten microseconds, several times what a group
+/// of jobs takes. A holder that takes longer has most likely lost its CPU.
+const SPINS: u32 = if cfg!(loom) { 1 } else { 300 };
 
 /// A value behind a token and a mailbox. On cache lines of its own.
 #[repr(align(128))]

@@ -10,8 +10,9 @@
 //! back enters WARM. Without it this is memcached's segmented LRU: HOT's tail sinks to COLD if it
 //! was not used, and only COLD's is evicted.
 
+use super::age::{Memory, Turnover};
 use super::item::{Header, Loc, Segment, flag, mark};
-use super::slab::ClassId;
+use super::slab::{ClassId, PAGE_BYTES};
 use super::{Miss, Shard};
 
 /// How pressed for memory the shard is.
@@ -19,6 +20,7 @@ use super::{Miss, Shard};
 pub(super) struct Pressure {
     /// Evictions since the classes were last compared.
     evictions: u32,
+    pub(super) turnover: Turnover,
 }
 
 /// Rounds of making room that an allocation tries before it takes a page by force.
@@ -45,20 +47,34 @@ impl Shard {
 
     #[inline(never)]
     fn allocate_slowly(&mut self, class: ClassId) -> Option<Loc> {
+        if let Some(loc) = self.make_room(class) {
+            return Some(loc);
+        }
+        if self.hurry(class)
+            && let Some(loc) = self.make_room(class)
+        {
+            return Some(loc);
+        }
+        if self.force_page(class) || self.evict_temporary(class) {
+            return self.slabs.take_chunk(class);
+        }
+        self.counters_of(class).out_of_memory += 1;
+        None
+    }
+
+    /// Takes a chunk of a new page or of an evicted item.
+    fn make_room(&mut self, class: ClassId) -> Option<Loc> {
         for _ in 0..ROUNDS_MAX {
             if self.slabs.add_page(class) {
                 self.think_ahead(class);
             } else if !self.evict_one(class) {
                 break;
             }
-            if let Some(loc) = self.slabs.take_chunk(class) {
-                return Some(loc);
+            let found = self.slabs.take_chunk(class);
+            if found.is_some() {
+                return found;
             }
         }
-        if self.force_page(class) || self.evict_temporary(class) {
-            return self.slabs.take_chunk(class);
-        }
-        self.counters_of(class).out_of_memory += 1;
         None
     }
 
@@ -84,12 +100,23 @@ impl Shard {
             } else if header.has(flag::ACTIVE) && attempt + 1 < TAILS_MAX {
                 self.promote(class, loc, header.segment());
             } else {
+                self.count_turnover(class);
                 self.evict(class, loc, &header);
                 self.look_ahead(class);
                 return true;
             }
         }
         false
+    }
+
+    /// Counts an eviction that a store in the class made necessary.
+    fn count_turnover(&mut self, class: ClassId) {
+        let memory = Memory {
+            chunk_bytes: self.slabs.table.chunk_bytes(class),
+            shard_bytes: self.slabs.pages_in_classes() as usize * PAGE_BYTES,
+            now: self.moment(),
+        };
+        self.pressure.turnover.count(class, self.slabs.class(class).pages, &memory);
     }
 
     /// The item of the class that would go next.
@@ -128,7 +155,7 @@ impl Shard {
 
     /// Moves a few items out of HOT and WARM where these hold more than their share or older
     /// items than they should.
-    fn balance(&mut self, class: ClassId) {
+    pub(super) fn balance(&mut self, class: ClassId) {
         let lru = self.config.lru;
         if lru.segmented && lru.probation {
             return self.flow(class);

@@ -247,13 +247,19 @@ impl Index {
     }
 
     /// Remembers a key whose item was evicted, if its bucket has an empty lane.
+    ///
+    /// At most half as many keys are remembered as there are items (one a bucket at least): a key
+    /// that came back after longer than that is no better than a new one.
     pub(super) fn remember(&mut self, hash: u64) {
         let number = self.bucket_of(hash);
+        let ghosts_max = (self.len / self.buckets.len() / 2).max(1);
         let bucket = &mut self.buckets.lines_mut()[number];
         let room = bucket.lanes(0);
-        if room != 0 {
-            let lane = lanes_to_lose(bucket, room, hash).trailing_zeros() as usize;
-            bucket.set(lane, 0, ghost_of(hash));
+        let ghosts = room & !bucket.lanes_at(0);
+        let is_full = ghosts.count_ones() as usize >= ghosts_max;
+        let lanes = lanes_to_lose(bucket, if is_full { ghosts } else { room }, hash);
+        if lanes != 0 {
+            bucket.set(lanes.trailing_zeros() as usize, 0, ghost_of(hash));
         }
     }
 

@@ -74,8 +74,7 @@ impl Lists {
         self.lists[usize::from(class.0)].iter().map(|list| list.bytes).sum()
     }
 
-    /// Items of a class; for checks.
-    #[cfg(any(test, debug_assertions))]
+    /// Items of a class.
     pub(super) fn class_items(&self, class: ClassId) -> u32 {
         self.lists[usize::from(class.0)].iter().map(|list| list.count).sum()
     }

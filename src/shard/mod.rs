@@ -29,6 +29,7 @@
 //! Pages and index together stay within `memory_bytes`. When the index must grow and all pages
 //! are in use, a page is evacuated and its memory goes back to the system.
 
+mod age;
 mod arithmetic;
 mod chain;
 #[cfg(any(test, debug_assertions))]

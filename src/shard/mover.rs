@@ -10,6 +10,7 @@
 //! A page in which a chunk is pinned or being uploaded is left alone and another one taken.
 
 use super::Shard;
+use super::age::{Age, Moment, clearly_older, page_share};
 use super::chain::{self, CONTINUATION_AT, Piece};
 use super::item::{Header, Loc, Segment, flag, kind, mark};
 use super::slab::{ClassId, PAGE_BYTES, PageId};
@@ -41,6 +42,11 @@ impl Mover {
     pub(super) const fn is_active(&self) -> bool {
         self.job.is_some()
     }
+
+    /// Whether the class is losing a page, so that what it evicts may be of no use to it.
+    fn takes_from(&self, class: ClassId) -> bool {
+        self.job.is_some_and(|job| job.class == class)
+    }
 }
 
 /// What became of a request to move a page.
@@ -58,18 +64,6 @@ pub enum Reassigned {
     Same,
 }
 
-/// How long a class's next victim has been idle. Larger is older.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-struct Age {
-    idle_s: u32,
-    /// Stores since it was stored, which tells ages apart within a second; 0 if it has been used
-    /// since, which that number says nothing about.
-    stores: u64,
-}
-
-const AGE_MAX: Age = Age { idle_s: u32::MAX, stores: u64::MAX };
-/// Below this many seconds ages are compared by the number of stores.
-const AGE_FINE_S: u32 = 4;
 /// Work of sweeping for each store at least, in chunks looked at.
 const SWEEP_MIN: u32 = 32;
 /// What moving an item costs, compared with ending it.
@@ -140,16 +134,40 @@ impl Shard {
         if !wanted || self.mover.is_active() || self.slabs.pages_available() > 0 {
             return;
         }
+        let taker = *self.slabs.class(class);
+        let taker_age = match self.stay(class) {
+            _ if taker.pages == 0 => Age::MIN,
+            Some(stay) if self.is_settled(class) => stay,
+            _ => return,
+        };
         let Some((giver, age)) = self.oldest_class(bit(class)) else { return };
-        if clearly_older(age, self.age(class), self.automove_ratio()) {
-            self.start_at(giver);
+        if self.is_filling(giver) {
+            return;
         }
+        let share = page_share(self.slabs.class(giver).pages, taker.pages);
+        if clearly_older(age, taker_age, share * self.automove_ratio()) {
+            self.start_at(giver, Some(class));
+        }
+    }
+
+    pub(super) const fn moment(&self) -> Moment {
+        Moment { now_s: self.now, sequence: self.sequence }
     }
 
     /// What part of the giver's age the taker's must stay below.
     fn automove_ratio(&self) -> f64 {
         const EAGER: u8 = 2;
         if self.config.automove == EAGER { 1.0 } else { self.config.automove_ratio }
+    }
+
+    /// Ends the move of a page away from a class whose next victims all lie in that page. False if
+    /// there is none.
+    pub(super) fn hurry(&mut self, class: ClassId) -> bool {
+        let is_giving = self.mover.takes_from(class);
+        if is_giving {
+            self.sweep(u32::MAX);
+        }
+        is_giving
     }
 
     /// Frees a page at once for a class that has nothing of its own to evict. False if no page
@@ -186,7 +204,7 @@ impl Shard {
     /// are added to those excluded.
     fn start_oldest(&mut self, excluded: &mut u64) -> bool {
         while let Some((giver, _)) = self.oldest_class(*excluded) {
-            if self.start_at(giver) {
+            if self.start_at(giver, None) {
                 return true;
             }
             *excluded |= bit(giver);
@@ -199,9 +217,9 @@ impl Shard {
         self.sequence < self.mover.rest_until
     }
 
-    fn start_at(&mut self, giver: ClassId) -> bool {
+    fn start_at(&mut self, giver: ClassId, to: Option<ClassId>) -> bool {
         let page = self.page_to_give(giver);
-        page.inspect(|&page| self.start(giver, page, None)).is_some()
+        page.inspect(|&page| self.start(giver, page, to)).is_some()
     }
 
     fn start(&mut self, class: ClassId, page: PageId, to: Option<ClassId>) {
@@ -224,11 +242,12 @@ impl Shard {
         self.slabs.free_chunks(class) >= self.slabs.class(class).chunks_per_page
     }
 
-    /// How old a class's items are: the next victim, but for a class that would lose its last
-    /// page and with it everything, the youngest of its segments' tails.
+    /// How old a class's items get; if the next victim is in use, or the class evicts nothing, how
+    /// old that is. For a class that would lose its last page and with it everything, the youngest
+    /// of its segments' tails counts as the next victim.
     fn age(&self, class: ClassId) -> Age {
         if self.has_spare_page(class) {
-            return AGE_MAX;
+            return Age::MAX;
         }
         let ages = if self.slabs.class(class).pages > 1 {
             [self.tail(class), None, None]
@@ -240,13 +259,34 @@ impl Shard {
         };
         let ages = ages.into_iter().flatten().map(|loc| self.age_of(loc));
         let youngest = |a: Age, b: Age| if a < b { a } else { b };
-        ages.reduce(youngest).unwrap_or(Age { idle_s: 0, stores: 0 })
+        let of_tails = ages.reduce(youngest).unwrap_or(Age::MIN);
+        let is_in_use = of_tails.stores == 0;
+        self.stay(class).filter(|_| !is_in_use).unwrap_or(of_tails)
+    }
+
+    fn is_settled(&self, class: ClassId) -> bool {
+        let known = self.slabs.class(class);
+        self.pressure.turnover.is_settled(class, known.pages, known.chunks_per_page)
+    }
+
+    /// Whether a class that evicts has a page that it had not when it last did.
+    fn is_filling(&self, class: ClassId) -> bool {
+        let known = self.slabs.class(class);
+        let turnover = &self.pressure.turnover;
+        self.stay(class).is_some()
+            && !turnover.knows(class, known.pages, known.chunks_per_page)
+            && !self.has_spare_page(class)
+    }
+
+    /// How long the items of a class stay, if it evicts.
+    fn stay(&self, class: ClassId) -> Option<Age> {
+        self.pressure.turnover.age(class, self.lists.class_items(class), self.moment())
     }
 
     fn age_of(&self, loc: Loc) -> Age {
         let header = self.slabs.arena.header(loc);
         if self.death(header).is_some() {
-            return AGE_MAX;
+            return Age::MAX;
         }
         let stores = self.sequence.saturating_sub(header.sequence());
         Age {
@@ -366,6 +406,7 @@ impl Shard {
     /// Ends the next victim of the class if `item` is worth more. True also if that victim got a
     /// second life instead, so that another is next.
     fn end_colder(&mut self, class: ClassId, item: Loc, owner: &Header) -> bool {
+        self.balance(class);
         let Some(tail) = self.tail(class).filter(|&tail| tail != item) else { return false };
         let header = *self.slabs.arena.header(tail);
         if !self.config.evict || header.is_marked(mark::PINNED) {
@@ -427,29 +468,4 @@ fn was_used(header: &Header) -> bool {
 /// A class in a set of classes.
 const fn bit(class: ClassId) -> u64 {
     1 << class.0
-}
-
-/// Whether a page is better used by the class with the younger items. A ratio below 1 keeps two
-/// classes of equal age from exchanging pages for ever.
-fn clearly_older(giver: Age, taker: Age, ratio: f64) -> bool {
-    if giver.idle_s <= AGE_FINE_S && taker.idle_s <= AGE_FINE_S {
-        return giver.stores as f64 * ratio > taker.stores as f64;
-    }
-    f64::from(giver.idle_s) * ratio > f64::from(taker.idle_s)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_moves_only_when_the_ages_differ_by_the_ratio() {
-        let age = |idle_s, stores| Age { idle_s, stores };
-        assert!(clearly_older(age(100, 0), age(79, 0), 0.8));
-        assert!(!clearly_older(age(100, 0), age(80, 0), 0.8));
-        assert!(clearly_older(age(100, 0), age(99, 0), 1.0));
-        assert!(!clearly_older(age(100, 0), age(20, 0), 0.1));
-        assert!(clearly_older(age(1, 1000), age(1, 799), 0.8), "within seconds, stores tell");
-        assert!(!clearly_older(age(1, 1000), age(1, 800), 0.8));
-    }
 }

@@ -198,7 +198,7 @@ impl Slabs {
         self.pages_max.saturating_sub(self.pages_in_classes())
     }
 
-    fn pages_in_classes(&self) -> u32 {
+    pub(super) fn pages_in_classes(&self) -> u32 {
         self.resident - self.pool.len() as u32
     }
 

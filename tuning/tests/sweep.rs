@@ -73,6 +73,23 @@ fn too_few_rounds_are_told() {
 }
 
 #[test]
+fn a_server_that_fails_is_named_with_its_reason() {
+    let output = sweep(&["-t", "1", "--vary", "-f 0.5", "--plot", "a.svg"], &SHORT);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let last = told.lines().last().unwrap_or_default();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(last.contains(" -f 0.5: ended with ") && last.contains("64: "), "{told}");
+    assert!(!told.contains("memory budget"), "{told}");
+}
+
+#[test]
+fn a_picture_of_another_kind_is_refused_before_it_takes_time() {
+    let output = sweep(&["--plot", "sweep.png"], &["--time", "1h"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && told.contains("must end in .svg"), "{told}");
+}
+
+#[test]
 fn a_program_that_fails_is_named_with_its_command_line() {
     let output = sweep(&["-t", "1", "-L", "off", "--rounds", "1"], &["--no-such-option"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -81,6 +81,11 @@ pub(crate) fn run(args: &SweepArgs) -> io::Result<bool> {
     if args.rounds == 0 || args.threads.contains(&0) || !(0.0..100.0).contains(&args.within) {
         return Err(io::Error::other("rounds and threads are 1 or more, --within 0 to 100"));
     }
+    if let Some(path) = args.plot.as_deref().filter(|path| path.extension() != Some("svg".as_ref()))
+    {
+        let problem = format!("--plot {}: the name must end in .svg", path.display());
+        return Err(io::Error::other(problem));
+    }
     let bench = bench(args)?;
     let settings = settings(args);
     note_missing_pages(args, &settings);

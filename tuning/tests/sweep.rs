@@ -38,7 +38,7 @@ fn a_sweep_measures_every_setting_and_draws_it() {
     let plot = directory.path().join("sweep.svg");
     let plot_name = plot.to_str().expect("a path in UTF-8");
     let args =
-        ["-t", "1,2", "-L", "off", "--vary", "-R 20,200", "--rounds", "3", "--plot", plot_name];
+        ["-t", "1..2", "-L", "off", "--vary", "-R 20,200", "--rounds", "3", "--plot", plot_name];
     let output = sweep(&[&args[..], &["--json"]].concat(), &SHORT);
     let found: serde_json::Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));

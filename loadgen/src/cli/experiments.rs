@@ -92,7 +92,7 @@ pub(super) fn search(args: &Args) -> Result<Verdict, Problem> {
     tell(args, &found_text(text, &found));
     write(args.json.as_deref(), &found)?;
     if let Some(path) = &args.plot {
-        plot::points(path, "rate asked", &probe_points(&found))?;
+        plot::probes(path, text, condition.limit, &found.probes)?;
     }
     let none = found.rate.is_none() && args.strict;
     Ok(if none { Verdict::Doubtful } else { Verdict::Good })
@@ -104,17 +104,6 @@ fn found_text(condition: &str, found: &Found) -> String {
         None => format!("{condition} holds at no rate that was tried"),
     };
     format!("{verdict}\na closed loop delivers {}/s\n", number(found.rate_closed))
-}
-
-fn probe_points(found: &Found) -> Vec<plot::Point> {
-    let mut probes = found.probes.clone();
-    probes.sort_by(|a, b| a.rate_asked.total_cmp(&b.rate_asked));
-    let point = |probe: &Probe| plot::Point {
-        label: number(probe.rate_asked),
-        rate: probe.rate_achieved,
-        latencies_us: vec![("response time", probe.value_us)],
-    };
-    probes.iter().map(point).collect()
 }
 
 /// `--sweep`: the command line is read again for every value, so that any option can be swept.

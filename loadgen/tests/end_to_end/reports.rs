@@ -161,6 +161,19 @@ fn a_sweep_is_drawn_as_svg_and_png() {
 }
 
 #[test]
+fn a_search_is_drawn_with_its_condition() {
+    let server = Kind::Memcached.start(&[]);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("search.svg");
+    let line = format!("--search p99<80ms --time 200ms --keys 500 --plot {}", path.display());
+    run(&server.address, &line).well();
+    let drawn = fs::read_to_string(path).expect("a picture");
+    for text in ["Rates tried", "holds", "fails", "p99&lt;80ms"] {
+        assert!(drawn.contains(text), "{text}");
+    }
+}
+
+#[test]
 fn what_cannot_be_written_is_told_and_what_can_is_written() {
     let server = Kind::Memcached.start(&[]);
     let directory = tempfile::tempdir().expect("a temporary directory");

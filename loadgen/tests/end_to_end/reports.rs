@@ -35,6 +35,7 @@ fn the_json_has_the_names_that_scripts_rely_on() {
     assert!(gets_and_sets > 1000.0 && number(&found, "/requests") == 2000.0, "{found:#}");
     let client = &found["client"];
     assert!(number(client, "/cpu/us_per_request") > 0.0 && client["sends_late"].is_number());
+    assert!((0.0..=1.0).contains(&number(client, "/cpu_waited")), "{client:#}");
     assert!(client["arrivals_capped"].is_number() && client["doubts"].is_array());
     assert!(number(&found, "/server_cpu/us_per_request") > 0.0);
     assert_eq!(number(&found, "/preload/keys"), 500.0);

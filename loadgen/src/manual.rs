@@ -23,14 +23,14 @@
 //! service              7191730    253.7    362.5    482.6   1114.1   5070.8   5730.3
 //!
 //! client CPU  1.276 us per request (0.245 user), 1.276 us per key
-//! threads     busiest 92 % of a CPU, waited 1 % of the time for one
+//! workers     busiest 92 % of a CPU, waited 1 % of the time for one
 //! server CPU  1.288 us per request (0.192 user), 1.288 us per key, 0.93 cores
 //! Run time: 10.0s Ops: 7191730 TPS: 719173 Net_rate: 82.4M/s
 //! ```
 //!
 //! `response` counts from when a request was due, `service` from when it was handed to the kernel:
 //! in a closed loop the same. `server CPU` stands there if the server runs on this host. The lines
-//! `client CPU` and `threads` tell whether the generator set the pace: a thread that used nearly
+//! `client CPU` and `workers` tell whether the generator set the pace: a thread that used nearly
 //! all of a CPU did, and one that waited for a CPU was held up by other programs. The last line
 //! is memaslap's, for scripts that look for it.
 //!
@@ -54,7 +54,7 @@
 //! service               499693    113.2    209.8    544.8   3455.0   4649.0   4972.5
 //!
 //! client CPU  15.436 us per request (1.640 user), 15.436 us per key
-//! threads     busiest 77 % of a CPU, waited 0 % of the time for one
+//! workers     busiest 77 % of a CPU, waited 0 % of the time for one
 //! sends       0.033 % late, worst lag 2782 us, 0 waits at the cap
 //! server CPU  10.627 us per request (1.461 user), 10.627 us per key, 0.53 cores
 //! Run time: 10.0s Ops: 499693 TPS: 49969 Net_rate: 5.7M/s

@@ -66,7 +66,7 @@ fn tail(out: &mut String, summary: &Summary) {
     let waited = client.cpu_waited * 100.0;
     put(out, "client CPU", &cpu(&client.cpu));
     let line = format!("busiest {busiest:.0} % of a CPU, waited {waited:.0} % of the time for one");
-    put(out, "threads", &line);
+    put(out, "workers", &line);
     if summary.rate_asked.is_some() {
         let late = client.sends_late * 100.0;
         let (lag_us, capped) = (client.lag_us_max, client.arrivals_capped);

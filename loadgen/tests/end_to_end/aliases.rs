@@ -39,7 +39,8 @@ fn memslaps_lines_run() {
 #[test]
 fn memslaps_datagrams_run() {
     let server = Kind::Memcached.start_udp();
-    for test in ["set", "get", "mget"] {
+    // A get of very many keys is more than a datagram, for libmemcached as well.
+    for test in ["set", "get"] {
         let line = format!("--udp --concurrency=2 --execute-number=40 --test={test}");
         tutorial(&format!("--servers={} {line}", server.address));
     }

@@ -23,7 +23,7 @@
 //! - [`plan`]: a run as data;
 //! - [`engine`]: runs a plan on threads with a ring each;
 //! - [`report`]: tells the result;
-//! - [`bench`]: one measurement, of which [`experiment`]s are made: search, sweep, comparison;
+//! - [`mod@bench`]: one measurement, of which [`experiment`]s are made: search, sweep, comparison;
 //! - [`agent`]: several hosts under one load;
 //! - [`cli`]: turns a command line into a plan and decides what becomes of it.
 //!

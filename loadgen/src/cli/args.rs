@@ -1,4 +1,6 @@
-//! The command line as it is typed.
+//! The command line as it is typed. The comments are the text of --help: brackets are no links.
+
+#![allow(rustdoc::broken_intra_doc_links)]
 
 use std::path::PathBuf;
 use std::time::Duration;

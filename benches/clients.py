@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """What a request costs the client: loadgen beside the load generators found, in one run.
 
-    cargo build --release --workspace && python3 benches/clients.py [--rounds N]
+    cargo build --release --workspace && python3 benches/clients.py [--rounds N] [--memtier PATH]
 
 Peers, each used where it is installed: memcslap and memcaslap (Debian's libmemcached-tools) and
-memtier_benchmark. All of them load one memcached, in turn, round after round, in a closed loop: 50
-connections, one request each at a time, one thread, 64-byte keys and values where the program can
-be told so. The figure is CPU time of the client process (user and system, as the kernel counts it
+memtier_benchmark, which --memtier names where it is not in the PATH. All of them load one memcached, in turn, round after round, in a closed loop: 50
+connections, one request each at a time, one thread, 64-byte values where the program can be told
+so. The figure is CPU time of the client process (user and system, as the kernel counts it
 at its end) over the requests it made, the making of keys included; medians, with the lowest and
 highest round. The last row has loadgen keep 16 requests under way on each connection.
 """
@@ -26,7 +26,7 @@ CONNECTIONS = 50
 OWN = f"--connections {CONNECTIONS} --mix 9:1 --keys 10k --key-size 64 --value-size 64 --quiet"
 
 
-def clients(port, requests):
+def clients(port, requests, memtier):
     """Name, requests and command line of each client that is there."""
     server = f"127.0.0.1:{port}"
     each = requests // CONNECTIONS
@@ -34,7 +34,7 @@ def clients(port, requests):
         # Its threads are its connections.
         ("memcslap, get", f"memcslap -s {server} -c {CONNECTIONS} -e {each} -t get -q"),
         ("memcaslap, 9:1", f"memcaslap -s {server} -T 1 -c {CONNECTIONS} -x {requests} -X 64"),
-        ("memtier, 9:1", f"memtier_benchmark -s 127.0.0.1 -p {port} -P memcache_text -t 1 "
+        ("memtier, 9:1", f"{memtier} -s 127.0.0.1 -p {port} -P memcache_text -t 1 "
                          f"-c {CONNECTIONS} -n {each} -d 64 --ratio 1:9 --hide-histogram"),
     ]
     found = [(name, command.split()) for name, command in known
@@ -60,6 +60,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="runs of each client (5)")
     parser.add_argument("--requests", type=int, default=500_000, help="of each run (500000)")
     parser.add_argument("--port", type=int, default=21190, help="port of the server (21190)")
+    parser.add_argument("--memtier", default="memtier_benchmark", metavar="PATH",
+                        help="memtier_benchmark, if it is not in the PATH")
     options = parser.parse_args()
     memcached = os.environ.get("MEMCACHED") or shutil.which("memcached")
     if not memcached:
@@ -69,7 +71,7 @@ def main():
                                "-t", "1", "-m", "256"])
     try:
         time.sleep(0.5)
-        found = clients(options.port, options.requests)
+        found = clients(options.port, options.requests, options.memtier)
         costs = {name: [] for name, _ in found}
         for _ in range(options.rounds):
             for name, command in found:

@@ -280,7 +280,8 @@ fn ordered(orders: &Orders) -> Result<Plan, String> {
     if orders.place == 0 || orders.place >= orders.hosts {
         return Err("the leader gave a place that is none".into());
     }
-    let mut plan = build::plan(&args)?;
+    let plan = build::plan(&args).map_err(|problem| problem.text().to_owned());
+    let mut plan = plan?;
     plan.host = (orders.place, orders.hosts);
     Ok(plan)
 }

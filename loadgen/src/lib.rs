@@ -23,9 +23,11 @@
 //! - [`plan`]: a run as data;
 //! - [`engine`]: runs a plan on threads with a ring each;
 //! - [`report`]: tells the result;
-//! - [`bench`]: one measurement, of which [`experiment`]s are made: search, sweep, comparison;
+//! - [`mod@bench`]: one measurement, of which [`experiment`]s are made: search, sweep, comparison;
 //! - [`agent`]: several hosts under one load;
 //! - [`cli`]: turns a command line into a plan and decides what becomes of it.
+//!
+//! What a run prints, and how to read it, is told in the [`manual`].
 
 pub mod agent;
 pub mod arrivals;
@@ -34,6 +36,7 @@ pub mod check;
 pub mod cli;
 pub mod engine;
 pub mod experiment;
+pub mod manual;
 pub mod measure;
 pub mod net;
 pub mod plan;

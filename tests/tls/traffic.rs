@@ -113,6 +113,21 @@ fn a_pipeline_of_large_values_is_whole() {
     wire.assert_in_step();
 }
 
+/// The record in which a value ends brings the next request with it, after which nothing comes
+/// that could remind the server of it.
+#[test]
+fn a_request_in_the_record_that_ends_a_value_is_answered() {
+    let certificates = Certificates::new("pinned");
+    let server = server(&certificates, &["-t", "2"]);
+    let tunnel = tunnel(&certificates, &server);
+    let mut wire = tunnel.connect();
+    for bytes in (200_000..202_000).step_by(97) {
+        let head = format!("set k 0 0 {bytes}\r\n");
+        let both = [head.as_bytes(), &value(bytes), b"\r\nget none\r\n"].concat();
+        wire.exchange(&both, b"STORED\r\nEND\r\n");
+    }
+}
+
 /// Clients that ask for 1.5 GB and read nothing cost at most what they may by the manual; others
 /// are served meanwhile, and what was asked for comes when it is read.
 #[test]

@@ -38,7 +38,7 @@ fn a_sweep_measures_every_setting_and_draws_it() {
     let plot = directory.path().join("sweep.svg");
     let plot_name = plot.to_str().expect("a path in UTF-8");
     let args =
-        ["-t", "1,2", "-L", "off", "--vary", "-R 20,200", "--rounds", "3", "--plot", plot_name];
+        ["-t", "1..2", "-L", "off", "--vary", "-R 20,200", "--rounds", "3", "--plot", plot_name];
     let output = sweep(&[&args[..], &["--json"]].concat(), &SHORT);
     let found: serde_json::Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
@@ -70,6 +70,23 @@ fn too_few_rounds_are_told() {
     let output = sweep(&["-t", "1", "-L", "off", "--rounds", "1"], &SHORT);
     assert!(stdout(&output).contains("Too few rounds to tell"), "{}", stdout(&output));
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_server_that_fails_is_named_with_its_reason() {
+    let output = sweep(&["-t", "1", "--vary", "-f 0.5", "--plot", "a.svg"], &SHORT);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let last = told.lines().last().unwrap_or_default();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(last.contains(" -f 0.5: ended with ") && last.contains("64: "), "{told}");
+    assert!(!told.contains("memory budget"), "{told}");
+}
+
+#[test]
+fn a_picture_of_another_kind_is_refused_before_it_takes_time() {
+    let output = sweep(&["--plot", "sweep.png"], &["--time", "1h"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && told.contains("must end in .svg"), "{told}");
 }
 
 #[test]

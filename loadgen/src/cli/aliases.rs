@@ -43,6 +43,9 @@ impl<'a> Rest<'a> {
     }
 }
 
+/// Connections of memaslap, each with a window of its own, if it is not told how many.
+const MEMASLAP_CONCURRENCY: u64 = 16;
+
 #[derive(Default)]
 struct Translation {
     out: Vec<String>,
@@ -52,7 +55,7 @@ struct Translation {
     execute_number: Option<u64>,
     window: Option<u64>,
     sockets: u64,
-    connections: u64,
+    connections: Option<u64>,
 }
 
 impl Translation {
@@ -85,7 +88,7 @@ impl Translation {
             }
             "-c" | "--concurrency" | "--connections" => {
                 let value = rest.value(attached, name)?;
-                self.connections = super::units::whole(value)?;
+                self.connections = Some(super::units::whole(value)?);
             }
             "-n" | "--conn_sock" if numeric => {
                 self.sockets = super::units::whole(rest.value(attached, name)?)?;
@@ -127,16 +130,27 @@ impl Translation {
         self.test.is_some() || self.execute_number.is_some()
     }
 
+    /// Whether an option was typed, under one of its names.
+    fn has(&self, names: &[&str]) -> bool {
+        let is_one = |argument: &String| names.contains(&split(argument).0);
+        self.out.iter().any(is_one)
+    }
+
     fn finish(mut self) -> Result<Vec<String>, String> {
-        let clients = self.connections.max(1);
-        if self.connections > 0 {
-            let connections = clients * self.sockets.max(1);
+        // A workload may name arrivals for those who give it a rate; whoever types them means one.
+        let opens = ["--rate", "-P", "--tps", "--search", "--sweep"];
+        if self.has(&["--arrivals"]) && !self.has(&opens) {
+            return Err("--arrivals are those of an open loop: it needs --rate".into());
+        }
+        if let Some(connections) = self.connections {
+            let connections = connections * self.sockets.max(1);
             self.push("--connections", &connections.to_string());
         }
         if let Some(window) = self.window {
-            let clients = if self.connections > 0 { clients } else { 16 };
+            let clients = self.connections.unwrap_or(MEMASLAP_CONCURRENCY);
             self.push("--keys", &(window * clients).to_string());
         }
+        let clients = self.connections.unwrap_or(1);
         let mut options = if self.is_memslap() { self.memslap(clients)? } else { Vec::new() };
         options.append(&mut self.workload);
         options.append(&mut self.out);
@@ -147,8 +161,10 @@ impl Translation {
     fn memslap(&self, clients: u64) -> Result<Vec<String>, String> {
         let number = self.execute_number.unwrap_or(10_000).max(1);
         let all = number * clients;
+        // A datagram holds a shorter value, and libmemcached's sets of longer ones fail.
+        let values = if self.has(&["--udp", "-U"]) { "50-1200" } else { "50-4999" };
         let common = format!(
-            "--connections {clients} --keys {number} --key-size 20-59 --value-size 50-4999"
+            "--connections {clients} --keys {number} --key-size 20-59 --value-size {values}"
         );
         let test = match self.test.as_deref() {
             None | Some("set") => {

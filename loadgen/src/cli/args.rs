@@ -1,4 +1,6 @@
-//! The command line as it is typed.
+//! The command line as it is typed. The comments are the text of --help: brackets are no links.
+
+#![allow(rustdoc::broken_intra_doc_links)]
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -193,7 +195,8 @@ pub struct Args {
     #[arg(long, help_heading = "Checks")]
     pub verify: bool,
     /// Record everything, check that the server never lied, and write the history to a file.
-    #[arg(long, value_name = "FILE", conflicts_with = "verify", help_heading = "Checks")]
+    #[arg(long, value_name = "FILE", help_heading = "Checks")]
+    #[arg(conflicts_with_all = ["verify", "search", "sweep", "compare"])]
     pub history: Option<PathBuf>,
     /// Exit with 3 when the result is in doubt: errors, lies, or a client that was the bottleneck.
     #[arg(long, help_heading = "Checks")]
@@ -201,10 +204,12 @@ pub struct Args {
 
     /// Find the highest rate that holds a condition: p99<1ms.
     #[arg(long, value_name = "CONDITION", help_heading = "Experiments")]
+    #[arg(conflicts_with_all = ["sweep", "compare", "rate"])]
     pub search: Option<String>,
     /// Run over values of one option: connections=1,10,100, rate=10k:100k:10k, depth=..,
     /// value-size=.., threads=.., keys=.. or mget=...
     #[arg(long, value_name = "OPTION=VALUES", help_heading = "Experiments")]
+    #[arg(conflicts_with = "compare")]
     pub sweep: Option<String>,
     /// Servers to run in turn with the same load: host:port[,pid], two or more.
     #[arg(long, num_args = 2.., value_name = "SERVER", help_heading = "Experiments")]
@@ -214,6 +219,7 @@ pub struct Args {
     pub rounds: usize,
     /// Hosts that load as well: host:port of every `loadgen agent`, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "HOST:PORT", help_heading = "Experiments")]
+    #[arg(conflicts_with_all = ["search", "sweep", "compare"])]
     pub agents: Vec<String>,
     /// Word that agents ask for.
     #[arg(long, env = "LOADGEN_TOKEN", default_value = "", help_heading = "Experiments")]
@@ -228,9 +234,11 @@ pub struct Args {
     pub json: Option<PathBuf>,
     /// Write a row for every interval as CSV.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
+    #[arg(conflicts_with_all = ["search", "sweep", "compare"])]
     pub csv: Option<PathBuf>,
     /// Write every interval's histograms as a mergeable HDR log.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
+    #[arg(conflicts_with_all = ["search", "sweep", "compare"])]
     pub hdr: Option<PathBuf>,
     /// Draw the result: FILE.svg or FILE.png.
     #[arg(long, value_name = "FILE", help_heading = "Report")]

@@ -8,6 +8,7 @@ use ringcached::ring::SocketAddress;
 use rustls::ClientConfig;
 
 use super::args::Args;
+use super::problem::Problem;
 use crate::arrivals::Law;
 use crate::check::ledger::Ledger;
 use crate::net::target::{Target, Transport};
@@ -22,32 +23,36 @@ use crate::workload::Spec;
 use crate::workload::keys::{KEY_BYTES_MAX, KeySpec};
 use crate::workload::mix::Command;
 use crate::workload::popularity::Popularity;
+use crate::workload::size::Sizes;
 use crate::workload::trace;
 
+/// The largest item that any server can be told to take.
+const VALUE_BYTES_MAX: u64 = 1 << 30;
+
 /// The run the arguments ask for.
-pub fn plan(args: &Args) -> Result<Plan, String> {
-    check_counts(args)?;
-    let members = list::parse(&args.servers)?;
+pub fn plan(args: &Args) -> Result<Plan, Problem> {
+    check_counts(args).map_err(Problem::Usage)?;
+    let members = list::parse(&args.servers).map_err(Problem::Usage)?;
     // A trace ends by itself.
     let ends = args.requests.is_some() || args.trace.is_some();
     let default_time = (!ends).then_some(Duration::from_secs(10));
     let plan = Plan {
-        router: router(args, &members)?,
+        router: router(args, &members).map_err(Problem::Usage)?,
         servers: members.into_iter().map(resolve).collect::<Result<_, _>>()?,
         replicas: args.replicas,
         transport: if args.udp { Transport::Udp } else { Transport::Stream },
-        protocol: protocol(args)?,
+        protocol: protocol(args).map_err(Problem::Usage)?,
         tls: tls(args)?,
         credentials: credentials(args)?,
         quiet: args.noreply,
         no_delay: !args.nagle,
         threads: args.threads.min(args.connections),
         clients: args.connections,
-        load: load(args)?,
+        load: load(args).map_err(Problem::Usage)?,
         limit: Limit { time: args.time.or(default_time), requests: args.requests },
         warmup: args.warmup,
         interval: args.interval,
-        spec: spec(args)?,
+        spec: spec(args).map_err(Problem::Usage)?,
         replays: replays(args)?,
         seed: args.seed,
         timeout: args.timeout,
@@ -62,7 +67,7 @@ pub fn plan(args: &Args) -> Result<Plan, String> {
         host: (0, 1),
         large_pages: args.large_pages,
     };
-    check_whole(&plan)?;
+    check_whole(&plan).map_err(Problem::Usage)?;
     Ok(plan)
 }
 
@@ -76,11 +81,29 @@ fn check_counts(args: &Args) -> Result<(), String> {
         ("--interval", args.interval.as_millis() as u64),
         ("--rounds", args.rounds as u64),
         ("--requests", args.requests.unwrap_or(1)),
+        ("--mget", args.mget.max()),
     ];
     match positive.iter().find(|(_, value)| *value == 0) {
         Some((name, _)) => Err(format!("{name} must be at least 1")),
+        None if args.time.is_some_and(|time| time.is_zero()) => {
+            Err("--time must be above 0".into())
+        }
         None => Ok(()),
     }
+}
+
+/// What no server takes. Laws without an upper end are cut to what one does.
+fn check_sizes(args: &Args) -> Result<(), String> {
+    if let Sizes::Fixed(_) | Sizes::Uniform(..) | Sizes::Weighted(_) = args.key_size {
+        let (least, most) = (args.key_size.quantile(0.0), args.key_size.max());
+        if least == 0 || most > KEY_BYTES_MAX as u64 {
+            return Err(format!("--key-size: a key has between 1 and {KEY_BYTES_MAX} bytes"));
+        }
+    }
+    if args.value_size.max() > VALUE_BYTES_MAX {
+        return Err("--value-size: a value has at most 1 GB".into());
+    }
+    Ok(())
 }
 
 /// What several options together forbid.
@@ -134,8 +157,9 @@ fn router(args: &Args, members: &[Member]) -> Result<Router, String> {
 }
 
 /// The servers of a list, resolved.
-pub fn servers(list: &str) -> Result<Vec<Server>, String> {
-    list::parse(list)?.into_iter().map(resolve).collect()
+pub fn servers(list: &str) -> Result<Vec<Server>, Problem> {
+    let members = list::parse(list).map_err(Problem::Usage)?;
+    Ok(members.into_iter().map(resolve).collect::<Result<_, _>>()?)
 }
 
 fn resolve(member: Member) -> Result<Server, String> {
@@ -155,16 +179,19 @@ fn protocol(args: &Args) -> Result<Protocol, String> {
     named.ok_or_else(|| format!("--protocol {}: none of text, meta, binary", args.protocol))
 }
 
-fn tls(args: &Args) -> Result<Option<Arc<ClientConfig>>, String> {
+fn tls(args: &Args) -> Result<Option<Arc<ClientConfig>>, Problem> {
     if !args.tls {
         return Ok(None);
+    }
+    if args.tls_ca.is_none() && !args.tls_insecure {
+        return Err(Problem::Usage("--tls needs --tls-ca FILE or --tls-insecure".into()));
     }
     let options = TlsOptions {
         authorities: args.tls_ca.as_deref(),
         identity: args.tls_cert.as_deref().zip(args.tls_key.as_deref()),
         insecure: args.tls_insecure,
     };
-    tls::config(&options).map(Some)
+    Ok(Some(tls::config(&options)?))
 }
 
 fn credentials(args: &Args) -> Result<Option<Credentials>, String> {
@@ -193,18 +220,17 @@ fn load(args: &Args) -> Result<Load, String> {
     }
 }
 
-fn replays(args: &Args) -> Result<Replays, String> {
+fn replays(args: &Args) -> Result<Replays, Problem> {
     let Some(path) = &args.trace else { return Ok(Replays::default()) };
+    let usage = |text: &str| Err(Problem::Usage(text.into()));
     if args.verify || args.history.is_some() {
-        return Err("a trace tells no versions: --trace excludes --verify and --history".into());
+        return usage("a trace tells no versions: --trace excludes --verify and --history");
     }
     let once = args.search.is_none() && args.sweep.is_none() && args.compare.is_empty();
     if !once {
-        return Err(
-            "a trace is replayed once: --trace excludes --search, --sweep and --compare".into()
-        );
+        return usage("a trace is replayed once: --trace excludes --search, --sweep and --compare");
     }
-    trace::replay(path, args.threads.min(args.connections)).map(Replays::new)
+    Ok(Replays::new(trace::replay(path, args.threads.min(args.connections))?))
 }
 
 fn checking(args: &Args) -> Checking {
@@ -233,6 +259,7 @@ fn spec(args: &Args) -> Result<Spec, String> {
     if args.key_prefix.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         return Err("--key-prefix has blanks or control characters".into());
     }
+    check_sizes(args)?;
     let shares = [("growth", args.growth), ("once", args.once), ("churn", args.churn)];
     if let Some((name, _)) = shares.iter().find(|(_, share)| !(0.0..=1.0).contains(share)) {
         return Err(format!("--{name} is a share between 0 and 1"));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::args::Args;
+use super::problem::Problem;
 use super::run::{Verdict, fill, judge, processes, tell};
 use super::{build, units};
 use crate::bench::{self, Bench, Measured};
@@ -23,9 +24,10 @@ use crate::report::{files, plot};
 const PROBE_TIME: Duration = Duration::from_secs(3);
 
 /// `--compare`.
-pub(super) fn compare(args: &Args) -> Result<Verdict, String> {
+pub(super) fn compare(args: &Args) -> Result<Verdict, Problem> {
     if args.plot.is_some() {
-        return Err("--plot draws runs, sweeps and searches, not comparisons".into());
+        let problem = "--plot draws runs, sweeps and searches, not comparisons";
+        return Err(Problem::Usage(problem.into()));
     }
     let plan = build::plan(args)?;
     let contenders = args.compare.iter().map(|text| contender(&plan, text));
@@ -40,6 +42,7 @@ pub(super) fn compare(args: &Args) -> Result<Verdict, String> {
             let rate = number(summary.keys_per_s);
             let p99 = summary.response_us.p99;
             let server = contender.server();
+            let round = round + 1;
             eprintln!("round {round}  {server}  {rate}/s  {cpu:.3} us CPU a key  p99 {p99:.0} us");
         }
     };
@@ -52,21 +55,23 @@ pub(super) fn compare(args: &Args) -> Result<Verdict, String> {
 }
 
 /// `host:port` and perhaps `,pid`.
-fn contender(plan: &Plan, text: &str) -> Result<Contender, String> {
+fn contender(plan: &Plan, text: &str) -> Result<Contender, Problem> {
     let (server, pid) = text.split_once(',').unwrap_or((text, ""));
     let server = build::servers(server)?.remove(0);
     let pid = if pid.is_empty() {
         bench::process_of(&server)
     } else {
-        Some(pid.parse().map_err(|_| format!("{pid:?} is no process id"))?)
+        let problem = |_| Problem::Usage(format!("--compare: {pid:?} is no process id"));
+        Some(pid.parse().map_err(problem)?)
     };
     Ok(Contender { plan: Arc::new(plan.with_server(server)), pid })
 }
 
 /// `--search`.
-pub(super) fn search(args: &Args) -> Result<Verdict, String> {
+pub(super) fn search(args: &Args) -> Result<Verdict, Problem> {
     let text = args.search.as_deref().unwrap_or_default();
-    let condition = Condition::parse(text, units::duration)?;
+    let condition = Condition::parse(text, units::duration);
+    let condition = condition.map_err(|problem| Problem::Usage(format!("--search: {problem}")))?;
     let mut plan = build::plan(args)?;
     if args.time.is_none() {
         plan.limit.time = Some(PROBE_TIME);
@@ -87,7 +92,7 @@ pub(super) fn search(args: &Args) -> Result<Verdict, String> {
     tell(args, &found_text(text, &found));
     write(args.json.as_deref(), &found)?;
     if let Some(path) = &args.plot {
-        plot::points(path, "rate asked", &probe_points(&found))?;
+        plot::probes(path, text, condition.limit, &found.probes)?;
     }
     let none = found.rate.is_none() && args.strict;
     Ok(if none { Verdict::Doubtful } else { Verdict::Good })
@@ -101,20 +106,10 @@ fn found_text(condition: &str, found: &Found) -> String {
     format!("{verdict}\na closed loop delivers {}/s\n", number(found.rate_closed))
 }
 
-fn probe_points(found: &Found) -> Vec<plot::Point> {
-    let mut probes = found.probes.clone();
-    probes.sort_by(|a, b| a.rate_asked.total_cmp(&b.rate_asked));
-    let point = |probe: &Probe| plot::Point {
-        label: number(probe.rate_asked),
-        rate: probe.rate_achieved,
-        latencies_us: vec![("response time", probe.value_us)],
-    };
-    probes.iter().map(point).collect()
-}
-
 /// `--sweep`: the command line is read again for every value, so that any option can be swept.
-pub(super) fn sweep(args: &Args, typed: &[String]) -> Result<Verdict, String> {
-    let axis = Axis::parse(args.sweep.as_deref().unwrap_or_default(), units::count)?;
+pub(super) fn sweep(args: &Args, typed: &[String]) -> Result<Verdict, Problem> {
+    let axis = Axis::parse(args.sweep.as_deref().unwrap_or_default(), units::count);
+    let axis = axis.map_err(Problem::Usage)?;
     let mut bench = Bench::default();
     let mut points: Vec<Point> = Vec::new();
     for value in &axis.values {
@@ -145,10 +140,15 @@ pub(super) fn sweep(args: &Args, typed: &[String]) -> Result<Verdict, String> {
 /// Options after whose change the servers hold the wrong items.
 const REFILLING: [&str; 5] = ["keys", "key-size", "key-prefix", "value-size", "servers"];
 
-fn swept(typed: &[String], option: &str, value: &str) -> Result<(Args, Arc<Plan>), String> {
+fn swept(typed: &[String], option: &str, value: &str) -> Result<(Args, Arc<Plan>), Problem> {
     let mut typed = typed.to_vec();
-    typed.extend([format!("--{option}"), value.to_owned()]);
-    let args = Args::try_parse_from(typed).map_err(|error| error.to_string())?;
+    typed.push(format!("--{option}={value}"));
+    let args = Args::try_parse_from(typed).map_err(|error| {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        let cause = first.strip_prefix("error: ").unwrap_or(first);
+        Problem::Usage(format!("--sweep {option}={value}: {cause}"))
+    })?;
     let plan = build::plan(&args)?;
     Ok((args, Arc::new(plan)))
 }

@@ -4,6 +4,7 @@ pub mod aliases;
 pub mod args;
 pub mod build;
 mod experiments;
+mod problem;
 pub mod run;
 mod single;
 pub mod units;

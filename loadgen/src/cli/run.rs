@@ -9,6 +9,7 @@ use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::args::{AgentArgs, Args, CheckArgs};
+use super::problem::{Problem, USAGE};
 use super::{aliases, experiments, single};
 use crate::agent;
 use crate::bench::{self, Bench};
@@ -36,8 +37,8 @@ pub fn main() -> ExitCode {
     raise_open_files();
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let done = match arguments.first().map(String::as_str) {
-        Some("agent") => agent::serve(&parse::<AgentArgs>(&arguments)).map(|()| Verdict::Good),
-        Some("check") => check(&parse(&arguments)),
+        Some("agent") => serve(&parse(&arguments)),
+        Some("check") => check(&parse(&arguments)).map_err(Problem::Failure),
         _ => load(&arguments),
     };
     match done {
@@ -45,21 +46,23 @@ pub fn main() -> ExitCode {
         Ok(Verdict::Lies) => ExitCode::from(2),
         Ok(Verdict::Doubtful) => ExitCode::from(3),
         Err(problem) => {
-            eprintln!("loadgen: {problem}");
-            ExitCode::FAILURE
+            eprintln!("loadgen: {}", problem.text());
+            problem.code()
         }
     }
 }
 
-/// The exit code of a wrong command line, EX_USAGE of sysexits.h: 2 is taken by lies.
-const USAGE: i32 = 64;
+fn serve(args: &AgentArgs) -> Result<Verdict, Problem> {
+    agent::serve(args).map_err(Problem::Failure)?;
+    Ok(Verdict::Good)
+}
 
 /// Reads a command line, or ends the program with what is wrong with it.
 fn parse<T: Parser>(arguments: &[String]) -> T {
     T::try_parse_from(arguments).unwrap_or_else(|error| {
         // A terminal that is gone needs no explanation.
         let _ = error.print();
-        std::process::exit(if error.use_stderr() { USAGE } else { 0 })
+        std::process::exit(if error.use_stderr() { i32::from(USAGE) } else { 0 })
     })
 }
 
@@ -70,9 +73,9 @@ fn raise_open_files() {
     }
 }
 
-fn load(arguments: &[String]) -> Result<Verdict, String> {
+fn load(arguments: &[String]) -> Result<Verdict, Problem> {
     let mut translated = vec!["loadgen".to_owned()];
-    translated.extend(aliases::translate(arguments)?);
+    translated.extend(aliases::translate(arguments).map_err(Problem::Usage)?);
     let args: Args = parse(&translated);
     if args.list_workloads {
         PROFILES.iter().for_each(|profile| println!("{:<15}{}", profile.name, profile.about));
@@ -91,15 +94,16 @@ fn load(arguments: &[String]) -> Result<Verdict, String> {
 }
 
 /// Refuses, before anything runs, reports that are bound to fail after it.
-fn check_reports(args: &Args) -> Result<(), String> {
+fn check_reports(args: &Args) -> Result<(), Problem> {
     if let Some(path) = &args.plot {
-        plot::check_name(path)?;
+        plot::check_name(path).map_err(Problem::Usage)?;
     }
     let reports = [&args.json, &args.csv, &args.hdr, &args.plot, &args.history];
     for path in reports.into_iter().flatten() {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if folder.is_some_and(|folder| !folder.is_dir()) {
-            return Err(format!("cannot write {}: there is no such folder", path.display()));
+            let problem = format!("cannot write {}: there is no such folder", path.display());
+            return Err(Problem::Failure(problem));
         }
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::args::Args;
 use super::build;
+use super::problem::Problem;
 use super::run::{Verdict, fill, history_text, history_verdict, judge, processes, tell};
 use crate::agent::Team;
 use crate::bench::{Bench, Measured};
@@ -19,14 +20,14 @@ use crate::report::summary::Summary;
 use crate::report::{plot, table};
 
 /// Runs once and reports.
-pub(super) fn run(args: &Args, typed: &[String]) -> Result<Verdict, String> {
+pub(super) fn run(args: &Args, typed: &[String]) -> Result<Verdict, Problem> {
     let mut plan = build::plan(args)?;
     plan.host = (0, 1 + args.agents.len());
     let plan = Arc::new(plan);
     let mut bench = Bench::default();
     let preload = fill(args, &mut bench, &plan)?;
     let mut watch = Watch {
-        live: Live::new(!args.quiet, plan.limit.time),
+        live: Live::new(!args.quiet, plan.limit),
         log: args.hdr.as_deref().map(HdrLog::new),
     };
     let measured = measure(args, typed, &mut bench, &plan, &mut watch);

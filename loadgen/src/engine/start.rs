@@ -70,7 +70,7 @@ impl Worker {
         };
         self.started += 1;
         self.book.in_flight += 1;
-        self.own_key(client, &request);
+        let request = self.own_key(client, request);
         let (pending, body) = self.describe(client, intended_ns, &request);
         if servers == 1 {
             let mut keys = std::mem::take(self.source.keys());
@@ -83,21 +83,23 @@ impl Worker {
     }
 
     /// While a run is verified a key is written by one client only: the nearest key that is this
-    /// client's.
-    fn own_key(&mut self, client: u32, request: &Request) {
+    /// client's, with a value of that key's length.
+    fn own_key(&mut self, client: u32, request: Request) -> Request {
         let writes = request.command.stores() || request.command == Command::Delete;
         // While the server is filled each key is written once, by whoever has it in his part.
         let filling = self.version_step == 0;
         if !writes || filling || !matches!(self.plan.checking, Checking::Verify(_)) {
-            return;
+            return request;
         }
         let (count, mine) = (self.plan.spec.keys.count, self.client_first + u64::from(client));
         let all = (self.plan.clients * self.plan.host.1) as u64;
         let key = &mut self.source.keys()[0];
-        if *key < count {
-            let own = *key - *key % all + mine;
-            *key = if own < count { own } else { own - all };
+        if *key >= count {
+            return request;
         }
+        let own = *key - *key % all + mine;
+        *key = if own < count { own } else { own - all };
+        Request { value_bytes: self.plan.spec.value_bytes_of(*key), ..request }
     }
 
     fn describe(&mut self, client: u32, intended_ns: u64, request: &Request) -> (Pending, Body) {

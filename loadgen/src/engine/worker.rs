@@ -196,12 +196,20 @@ impl Worker {
         }
         let (now_ns, end_ns) = (self.book.now_ns, self.book.window.end_ns);
         let ran_out = self.exhausted || self.started >= self.limits.requests;
-        if ran_out || now_ns >= end_ns || self.book.denied || self.gave_up() {
+        let is_over = now_ns >= end_ns && !self.is_due_before_end();
+        if ran_out || is_over || self.book.denied || self.gave_up() {
             self.stopped_ns = Some(now_ns.min(end_ns));
             self.count_unsent();
             return false;
         }
         true
+    }
+
+    /// Whether an arrival can still go out that is due before the end, though the clock was last
+    /// looked at after it.
+    fn is_due_before_end(&self) -> bool {
+        let is_due = |arrivals: &Arrivals| arrivals.next_ns() < self.book.window.end_ns;
+        self.arrivals.as_ref().is_some_and(is_due) && self.book.in_flight < self.limits.in_flight
     }
 
     /// Arrivals that were due before the end and could not be sent under the cap.

@@ -137,49 +137,42 @@ fn standings(contenders: &[Contender], runs: Vec<Vec<Summary>>) -> Vec<Standing>
     contenders.iter().zip(runs).map(standing).collect()
 }
 
-/// The comparison as a table, medians with the extremes in brackets.
+/// The comparison as a table: a column for each server, medians with the extremes in brackets.
 pub fn render(standings: &[Standing]) -> String {
-    use std::fmt::Write;
-    let mut out = String::new();
-    let _ = writeln!(
-        out,
-        "{:<22}{:>30}{:>24}{:>21}{:>26}{:>9}{:>9}{:>20}{:>20}",
-        "server",
-        "keys/s",
-        "server CPU us/key",
-        "user us/request",
-        "p50 / p99 / p99.9 us",
-        "client us",
-        "errors",
-        "rate ratio",
-        "CPU ratio"
-    );
-    for standing in standings {
-        let spread = |spread: Option<Spread>, digits: usize| match spread {
-            Some(Spread { median, low, high }) => {
-                format!("{median:.digits$} ({low:.digits$}-{high:.digits$})")
-            }
-            None => "-".into(),
-        };
-        let median = |spread: Option<Spread>| spread.map_or(0.0, |spread| spread.median);
-        let rate = standing.keys_per_s.map_or_else(String::new, |rate| {
-            format!("{} ({}-{})", number(rate.median), number(rate.low), number(rate.high))
-        });
-        let tails = [standing.p50_us, standing.p99_us, standing.p99_9_us].map(median);
-        let _ = writeln!(
-            out,
-            "{:<22}{rate:>30}{:>24}{:>21}{:>26}{:>9.3}{:>9}{:>20}{:>20}",
-            standing.server,
-            spread(standing.server_cpu_us_per_key, 3),
-            spread(standing.server_user_us_per_request, 2),
-            format!("{:.0} / {:.0} / {:.0}", tails[0], tails[1], tails[2]),
-            median(standing.client_cpu_us_per_key),
-            standing.errors,
-            spread(standing.rate_ratio, 3),
-            spread(standing.server_cpu_ratio, 3),
-        );
-    }
+    let plain = |value: f64| format!("{value:.0}");
+    let with = |digits: usize| move |value: f64| format!("{value:.digits$}");
+    let mut out = line("", standings, |standing| standing.server.clone());
+    out += &spreads("keys/s", standings, number, |standing| standing.keys_per_s);
+    out += &spreads("server CPU us/key", standings, with(3), |s| s.server_cpu_us_per_key);
+    out += &spreads("user us/request", standings, with(2), |s| s.server_user_us_per_request);
+    out += &spreads("p50 us", standings, plain, |standing| standing.p50_us);
+    out += &spreads("p99 us", standings, plain, |standing| standing.p99_us);
+    out += &spreads("p99.9 us", standings, plain, |standing| standing.p99_9_us);
+    out += &spreads("client CPU us/key", standings, with(3), |s| s.client_cpu_us_per_key);
+    out += &line("errors", standings, |standing| standing.errors.to_string());
+    out += &spreads("rate ratio", standings, with(3), |standing| standing.rate_ratio);
+    out += &spreads("server CPU ratio", standings, with(3), |s| s.server_cpu_ratio);
     out
+}
+
+fn spreads(
+    name: &str,
+    standings: &[Standing],
+    show: impl Fn(f64) -> String,
+    spread: impl Fn(&Standing) -> Option<Spread>,
+) -> String {
+    line(name, standings, |standing| match spread(standing) {
+        Some(Spread { median, low, high }) => {
+            format!("{} ({}-{})", show(median), show(low), show(high))
+        }
+        None => "-".into(),
+    })
+}
+
+fn line(name: &str, standings: &[Standing], cell: impl Fn(&Standing) -> String) -> String {
+    let cells: String =
+        standings.iter().map(|standing| format!("  {:>27}", cell(standing))).collect();
+    format!("{name:<18}{cells}\n")
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ pub fn render(option: &str, points: &[Point]) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "{option:>12}{:>12}{:>12}{:>10}{:>10}{:>10}{:>10}{:>12}{:>12}",
+        "{option:>12}{:>11}{:>11}{:>10}{:>10}{:>10}{:>8}{:>11}{:>11}",
         "rate/s", "keys/s", "p50 us", "p99 us", "p99.9 us", "errors", "client us", "server us"
     );
     for Point { value, summary } in points {
@@ -82,15 +82,18 @@ pub fn render(option: &str, points: &[Point]) -> String {
             .map_or_else(|| "-".into(), |cpu| format!("{:.3}", cpu.us_per_request));
         let _ = writeln!(
             out,
-            "{value:>12}{:>12}{:>12}{:>10.1}{:>10.1}{:>10.1}{errors:>10}{:>12.3}{server:>12}{}",
+            "{value:>12}{:>11}{:>11}{:>10.1}{:>10.1}{:>10.1}{errors:>8}{:>11.3}{server:>11}{}",
             number(summary.rate_achieved),
             number(summary.keys_per_s),
             summary.response_us.p50,
             summary.response_us.p99,
             summary.response_us.p99_9,
             summary.client.cpu.us_per_request,
-            if summary.client.doubts.is_empty() { "" } else { "  (in doubt)" },
+            if summary.client.doubts.is_empty() { "" } else { " ?" },
         );
+    }
+    if points.iter().any(|point| !point.summary.client.doubts.is_empty()) {
+        out += "? in doubt: the client, rather than the server, may have set the pace\n";
     }
     out
 }

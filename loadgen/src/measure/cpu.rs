@@ -14,6 +14,9 @@ pub struct CpuTime {
     pub user: Duration,
     /// In the kernel.
     pub system: Duration,
+    /// Ready to run, with no CPU to run on; known of threads of this process only.
+    #[serde(default)]
+    pub waited: Duration,
 }
 
 impl CpuTime {
@@ -23,7 +26,13 @@ impl CpuTime {
         let time = |value: nix::sys::time::TimeVal| {
             Duration::new(value.tv_sec() as u64, value.tv_usec() as u32 * 1000)
         };
-        Self { user: time(usage.user_time()), system: time(usage.system_time()) }
+        // A kernel without this file tells nothing, and then nothing was waited for.
+        let waits = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        Self {
+            user: time(usage.user_time()),
+            system: time(usage.system_time()),
+            waited: parse_schedstat(&waits).unwrap_or_default(),
+        }
     }
 
     /// What a process used up to now, exited threads included. Good to a clock tick, 10 ms.
@@ -43,6 +52,7 @@ impl CpuTime {
         Self {
             user: self.user.saturating_sub(earlier.user),
             system: self.system.saturating_sub(earlier.system),
+            waited: self.waited.saturating_sub(earlier.waited),
         }
     }
 
@@ -50,6 +60,7 @@ impl CpuTime {
     pub fn add(&mut self, other: Self) {
         self.user += other.user;
         self.system += other.system;
+        self.waited += other.waited;
     }
 }
 
@@ -65,7 +76,13 @@ fn parse_stat(stat: &str, ticks_per_second: u64) -> Option<CpuTime> {
         let ticks: u64 = field.parse().ok()?;
         Some(Duration::from_nanos(ticks * 1_000_000_000 / ticks_per_second))
     };
-    Some(CpuTime { user: time(fields.get(11)?)?, system: time(fields.get(12)?)? })
+    let (user, system) = (time(fields.get(11)?)?, time(fields.get(12)?)?);
+    Some(CpuTime { user, system, ..CpuTime::default() })
+}
+
+/// The second of three fields: nanoseconds on a run queue.
+fn parse_schedstat(schedstat: &str) -> Option<Duration> {
+    schedstat.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
 }
 
 #[cfg(test)]
@@ -77,6 +94,12 @@ mod tests {
         let stat = "12 (a) b (c)) S 1 1 1 0 -1 4194560 10 0 0 0 250 50 0 0 20 0 1 0 5";
         let time = parse_stat(stat, 100).expect("a reading");
         assert_eq!((time.user.as_millis(), time.system.as_millis()), (2500, 500));
+    }
+
+    #[test]
+    fn the_wait_for_a_cpu_is_the_second_field() {
+        assert_eq!(parse_schedstat("52000 1700 9\n"), Some(Duration::from_nanos(1700)));
+        assert_eq!(parse_schedstat(""), None);
     }
 
     #[test]

@@ -5,12 +5,14 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::files;
+use crate::experiment::search::Probe;
 use crate::measure::series::Row;
 use crate::measure::tally::Latencies;
 
@@ -32,6 +34,8 @@ type Drawn = Result<(), Box<dyn std::error::Error>>;
 struct Line {
     name: String,
     points: Vec<(f64, f64)>,
+    /// Join the points.
+    joined: bool,
     /// Mark each point.
     marked: bool,
 }
@@ -45,7 +49,39 @@ pub fn run(path: &Path, latencies: &Latencies, rows: &[Row]) -> Result<(), Strin
     })
 }
 
-/// A measurement of a sweep or a search: a rate and what it cost.
+/// Draws what a search tried: which rates held its condition and which did not.
+pub fn probes(
+    path: &Path,
+    condition: &str,
+    limit: Duration,
+    probes: &[Probe],
+) -> Result<(), String> {
+    draw(path, 1, |panels| {
+        let rate_max = probes.iter().map(|probe| probe.rate_achieved).fold(1.0, f64::max) * 1.05;
+        let some = |name: &str, holds: bool| Line {
+            name: name.into(),
+            points: probes
+                .iter()
+                .filter(|probe| probe.holds == holds)
+                .map(|probe| (probe.rate_achieved, probe.value_us))
+                .collect(),
+            joined: false,
+            marked: true,
+        };
+        let limit_us = limit.as_secs_f64() * 1e6;
+        let limit = Line {
+            name: condition.into(),
+            points: vec![(0.0, limit_us), (rate_max, limit_us)],
+            joined: true,
+            marked: false,
+        };
+        let lines = [some("holds", true), some("fails", false), limit];
+        let (title, range) = ("Rates tried", 0.0..rate_max);
+        panel(&panels[0], title, "requests/s", "us", &lines, range, true, &plain)
+    })
+}
+
+/// A measurement of a sweep: a rate and what it cost.
 #[derive(Clone, Debug)]
 pub struct Point {
     /// What was varied, as shown on the axis.
@@ -141,10 +177,16 @@ fn by_percentile(area: &Canvas<'_>, latencies: &Latencies) -> Drawn {
         // Beyond the last request there is nothing to show.
         let nines_known = (histogram.len().max(1) as f64).log10();
         let steps = (nines_known.min(6.0) * 40.0).ceil() as i32;
-        Line { name: name.into(), points: (0..=steps).map(at).collect(), marked: false }
+        let points = (0..=steps).map(at).collect();
+        Line { name: name.into(), points, joined: true, marked: false }
     };
-    let lines =
-        [curve("response time", &latencies.response), curve("service time", &latencies.service)];
+    let (response, service) = (&latencies.response, &latencies.service);
+    // In a closed loop a request is due when it is sent.
+    let lines = if response == service {
+        vec![curve("response and service time", response)]
+    } else {
+        vec![curve("response time", response), curve("service time", service)]
+    };
     let nines = lines.iter().flat_map(|line| &line.points).map(|point| point.0).fold(1.0, f64::max);
     let label = |nines: &f64| match nines.round() as i32 {
         0 => "0 %".into(),
@@ -160,6 +202,7 @@ fn over_time(area: &Canvas<'_>, rows: &[Row]) -> Drawn {
     let line = |name: &str, value: fn(&Row) -> f64| Line {
         name: name.into(),
         points: rows.iter().map(|row| (row.at_s, value(row))).collect(),
+        joined: true,
         marked: rows.len() < 40,
     };
     let lines = [
@@ -173,7 +216,8 @@ fn over_time(area: &Canvas<'_>, rows: &[Row]) -> Drawn {
 
 fn rate_over_time(area: &Canvas<'_>, rows: &[Row]) -> Drawn {
     let points = rows.iter().map(|row| (row.at_s, row.rate())).collect();
-    let lines = [Line { name: "requests/s".into(), points, marked: rows.len() < 40 }];
+    let name = "requests/s".into();
+    let lines = [Line { name, points, joined: true, marked: rows.len() < 40 }];
     panel(area, "Rate over time", "s", "requests/s", &lines, time_range(rows), false, &plain)
 }
 
@@ -191,7 +235,7 @@ fn rate_against_latency(area: &Canvas<'_>, points: &[Point]) -> Drawn {
 fn by_value(area: &Canvas<'_>, varied: &str, points: &[Point]) -> Drawn {
     let rates =
         points.iter().enumerate().map(|(index, point)| (index as f64, point.rate)).collect();
-    let lines = [Line { name: "requests/s".into(), points: rates, marked: true }];
+    let lines = [Line { name: "requests/s".into(), points: rates, joined: true, marked: true }];
     let label = |at: &f64| {
         let whole = (at - at.round()).abs() < 1e-6;
         let point = points.get(at.round() as usize).filter(|_| whole);
@@ -207,7 +251,7 @@ fn latency_lines(points: &[Point], x: impl Fn(usize, &Point) -> f64) -> Vec<Line
         let at = |(index, point): (usize, &Point)| (x(index, point), point.latencies_us[which].1);
         // In the order of what was varied: past saturation a curve may bend back.
         let points = points.iter().enumerate().map(at).collect();
-        Line { name: name.to_owned(), points, marked: true }
+        Line { name: name.to_owned(), points, joined: true, marked: true }
     };
     names.into_iter().flatten().enumerate().map(line).collect()
 }
@@ -282,7 +326,8 @@ fn axes<'a, Y: Ranged<ValueType = f64> + plotters::coord::ranged1d::ValueFormatt
         .draw()?;
     for (index, line) in lines.iter().enumerate() {
         let colour = COLOURS[index % COLOURS.len()];
-        let series = LineSeries::new(line.points.iter().copied(), colour.stroke_width(2));
+        let joined = line.points.iter().copied().filter(|_| line.joined);
+        let series = LineSeries::new(joined, colour.stroke_width(2));
         chart.draw_series(series)?.label(line.name.clone()).legend(move |(x, y)| {
             PathElement::new(vec![(x, y), (x + 22, y)], colour.stroke_width(2))
         });

@@ -109,6 +109,9 @@ pub struct ClientSummary {
     pub cpu: CpuSummary,
     /// The busiest thread's share of a CPU.
     pub busiest_thread: f64,
+    /// The share of the time for which the unluckiest thread had to wait for a CPU, because other
+    /// programs, or other threads of this one, had them.
+    pub cpu_waited: f64,
     /// Open loop: share of requests that went out late.
     pub sends_late: f64,
     /// Open loop: the worst lag of a send, in microseconds.
@@ -225,10 +228,12 @@ fn commands(tally: &Tally) -> BTreeMap<&'static str, CommandSummary> {
 fn client(outcome: &Outcome, whole: Duration, requests: u64, keys: u64) -> ClientSummary {
     let tally = &outcome.tally;
     let share = |cpu: &CpuTime| cpu.total().as_secs_f64() / whole.as_secs_f64().max(1e-9);
+    let waited = |cpu: &CpuTime| cpu.waited.as_secs_f64() / whole.as_secs_f64().max(1e-9);
     let busiest_thread = outcome.cpu_by_thread.iter().map(share).fold(0.0, f64::max);
     let mut client = ClientSummary {
         cpu: CpuSummary::new(outcome.cpu(), requests, keys, whole),
         busiest_thread,
+        cpu_waited: outcome.cpu_by_thread.iter().map(waited).fold(0.0, f64::max),
         sends_late: tally.counters.sends_late as f64 / tally.requests().max(1) as f64,
         lag_us_max: tally.counters.lag_ns_max as f64 / 1000.0,
         arrivals_capped: tally.counters.arrivals_capped,

@@ -63,8 +63,10 @@ fn tail(out: &mut String, summary: &Summary) {
     out.push('\n');
     let client = &summary.client;
     let busiest = client.busiest_thread * 100.0;
-    let line = format!("{}, busiest thread {busiest:.0} %", cpu(&client.cpu));
-    put(out, "client CPU", &line);
+    let waited = client.cpu_waited * 100.0;
+    put(out, "client CPU", &cpu(&client.cpu));
+    let line = format!("busiest {busiest:.0} % of a CPU, waited {waited:.0} % of the time for one");
+    put(out, "workers", &line);
     if summary.rate_asked.is_some() {
         let late = client.sends_late * 100.0;
         let (lag_us, capped) = (client.lag_us_max, client.arrivals_capped);

@@ -7,6 +7,8 @@ use crate::run::{Run, loadgen, number, words};
 use crate::server::Kind;
 
 const LOAD: &str = "--connections 4 --mix get=7,set=2,delete=1 --keys 200 --requests 20k";
+/// Each key's value has a length of its own then, whoever writes it.
+const SIZES: &str = "--value-size 24-900";
 
 fn verified(servers: &str, load: &str) -> Run {
     let fixed = ["--servers", servers, "--verify", "--quiet", "--json", "-"];
@@ -60,7 +62,7 @@ fn honest_servers_are_believed_in_every_protocol() {
     for kind in Kind::ALL {
         let server = kind.start(&[]);
         for protocol in ["text", "meta", "binary"] {
-            let load = format!("{LOAD} --protocol {protocol} --depth 4 --mget 1-3");
+            let load = format!("{LOAD} --protocol {protocol} --depth 4 --mget 1-3 {SIZES}");
             let report = verified(&server.address, &load).well().json();
             let genuine = number(&report, "/verified/genuine");
             assert!(genuine > 5000.0, "{kind:?} {protocol}: {report:#}");

@@ -15,4 +15,5 @@ mod reports;
 mod routing;
 mod run;
 mod server;
+mod usage;
 mod workloads;

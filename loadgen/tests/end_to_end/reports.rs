@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::fake::{self, Manner};
@@ -34,6 +35,7 @@ fn the_json_has_the_names_that_scripts_rely_on() {
     assert!(gets_and_sets > 1000.0 && number(&found, "/requests") == 2000.0, "{found:#}");
     let client = &found["client"];
     assert!(number(client, "/cpu/us_per_request") > 0.0 && client["sends_late"].is_number());
+    assert!((0.0..=1.0).contains(&number(client, "/cpu_waited")), "{client:#}");
     assert!(client["arrivals_capped"].is_number() && client["doubts"].is_array());
     assert!(number(&found, "/server_cpu/us_per_request") > 0.0);
     assert_eq!(number(&found, "/preload/keys"), 500.0);
@@ -54,6 +56,43 @@ fn the_table_ends_with_memaslaps_line() {
     assert!(time.ends_with('s') && net.ends_with("M/s") && tps.parse::<f64>().is_ok(), "{last}");
     assert!(run.out.contains("client CPU") && run.out.contains("server CPU"), "{}", run.out);
     assert!(run.err.contains("preload     500 keys at") && run.err.contains("hit rate 100.0 %"));
+}
+
+/// What is due right before the end goes out as well.
+#[test]
+fn an_open_loop_sends_all_that_is_due() {
+    let server = Kind::Memcached.start(&[]);
+    for threads in [1, 2] {
+        let line = format!("--rate 20k --time 300ms --keys 500 --threads {threads} --lag 1s");
+        let found = report(&server.address, &line);
+        assert_eq!(number(&found, "/requests"), 6000.0, "{found:#}");
+        assert_eq!(number(&found, "/client/arrivals_unsent"), 0.0);
+    }
+}
+
+/// On a terminal, which `script` makes, a line is rewritten while the run goes on and gone when it
+/// has ended.
+#[test]
+fn a_live_line_is_shown_on_a_terminal_and_nowhere_else() {
+    let server = Kind::Memcached.start(&[]);
+    let line = format!("--servers {} --rate 500 --time 1s -S 200ms --keys 100", server.address);
+    let loadgen = env!("CARGO_BIN_EXE_loadgen");
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &format!("{loadgen} {line}"), "/dev/null"]).stdin(Stdio::null());
+    let shown = terminal.output().expect("script, of bsdutils").stdout;
+    let shown = String::from_utf8(shown).expect("text");
+    let lines: Vec<_> = shown.split("\r\x1b[K").collect();
+    let [_preload, intervals @ .., table] = &lines[..] else { panic!("{shown:?}") };
+    assert!((3..=6).contains(&intervals.len()), "{shown:?}");
+    for interval in intervals {
+        for part in ["/s  hits 100.0 %", "  p50 ", "  p99 ", "  p99.9 ", "  errors 0  ", " s left"]
+        {
+            assert!(interval.contains(part), "{part}: {shown:?}");
+        }
+        assert!(!interval.contains('\n') && !interval.starts_with("0.0/s"), "{shown:?}");
+    }
+    assert!(table.starts_with("requests    500 in 1.000 s"), "{shown:?}");
+    assert!(!run(&server.address, &line).err.contains("s left"));
 }
 
 /// All response times of an HDR log, added up.
@@ -123,6 +162,19 @@ fn a_sweep_is_drawn_as_svg_and_png() {
 }
 
 #[test]
+fn a_search_is_drawn_with_its_condition() {
+    let server = Kind::Memcached.start(&[]);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("search.svg");
+    let line = format!("--search p99<80ms --time 200ms --keys 500 --plot {}", path.display());
+    run(&server.address, &line).well();
+    let drawn = fs::read_to_string(path).expect("a picture");
+    for text in ["Rates tried", "holds", "fails", "p99&lt;80ms"] {
+        assert!(drawn.contains(text), "{text}");
+    }
+}
+
+#[test]
 fn what_cannot_be_written_is_told_and_what_can_is_written() {
     let server = Kind::Memcached.start(&[]);
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -133,13 +185,13 @@ fn what_cannot_be_written_is_told_and_what_can_is_written() {
     assert!(full.out.contains("Run time: "), "the table is told all the same: {full:?}");
     assert!(fs::read_to_string(csv).is_ok_and(|rows| rows.lines().count() > 1));
     // What can be known before the run is told before it.
-    for (line, what) in [
-        ("--json /no/such/folder/x.json", "/no/such/folder"),
-        ("--plot run.pdf", "must end in .svg or .png"),
+    for (line, code, what) in [
+        ("--json /no/such/folder/x.json", 1, "/no/such/folder"),
+        ("--plot run.pdf", 64, "must end in .svg or .png"),
     ] {
         let begun = Instant::now();
         let refused = run(&server.address, &format!("--time 1h {line}"));
-        assert!(refused.code == Some(1) && refused.err.contains(what), "{refused:?}");
+        assert!(refused.code == Some(code) && refused.err.contains(what), "{refused:?}");
         assert!(begun.elapsed() < Duration::from_secs(30));
         assert!(!Path::new("run.pdf").exists());
     }

@@ -59,7 +59,7 @@ fn copies_lie_on_the_servers_behind_the_owner() {
     assert_eq!((number(&found, "/misses"), errors(&found)), (0.0, 0), "{found:#}");
     assert_eq!(items(&servers).iter().sum::<u64>(), 1800);
     let run = loadgen(&["--servers", &list(&servers), "--replicas", "3"]);
-    assert!(run.code == Some(1) && run.err.contains("more servers than copies"), "{run:?}");
+    assert!(run.code == Some(64) && run.err.contains("more servers than copies"), "{run:?}");
 }
 
 #[test]

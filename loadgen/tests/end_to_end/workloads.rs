@@ -40,7 +40,7 @@ fn a_workload_file_is_overruled_by_options_beside_it() {
     let found = report(&server.address, &format!("{load} --mix get --requests 300"));
     assert!(found["commands"]["delete"].is_null() && number(&found, "/requests") == 300.0);
     let missing = loadgen(&["--workload", "no-such-name"]);
-    assert!(missing.code == Some(1) && missing.err.contains("no such name"), "{missing:?}");
+    assert!(missing.code == Some(64) && missing.err.contains("no such name"), "{missing:?}");
 }
 
 /// What two runs from one seed must have in common.

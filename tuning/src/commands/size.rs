@@ -15,8 +15,9 @@ pub(crate) struct SizeArgs {
     /// Learn items, sizes and rate from this running server (host:port).
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["key", "value"])]
     from: Option<String>,
-    /// Items alive at a time.
-    #[arg(long, value_name = "COUNT", required_unless_present_any = ["from", "ttl"])]
+    /// Items alive at a time: 5000000 or 5M.
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    #[arg(required_unless_present_any = ["from", "ttl"])]
     items: Option<f64>,
     /// Key bytes: 20, 10-40, or weighted as 16:3,32:1.
     #[arg(long, value_name = "SIZES", default_value = "24")]
@@ -31,13 +32,13 @@ pub(crate) struct SizeArgs {
     #[arg(long, value_name = "SECONDS", requires = "sets")]
     ttl: Option<f64>,
     /// Sets of new keys, a second.
-    #[arg(long, value_name = "RATE", requires = "ttl")]
+    #[arg(long, value_name = "RATE", value_parser = count, requires = "ttl")]
     sets: Option<f64>,
     /// Requests a second to plan cores for.
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = count)]
     rate: Option<f64>,
     /// Requests a second that one core serves here, as tune sweep measures it.
-    #[arg(long, value_name = "RATE", default_value_t = CORE_REQUESTS_PER_S)]
+    #[arg(long, value_name = "RATE", value_parser = count, default_value_t = CORE_REQUESTS_PER_S)]
     core_rate: f64,
     /// The server's -t, if it is not to be planned.
     #[arg(short = 't', long)]
@@ -48,6 +49,25 @@ pub(crate) struct SizeArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// A number, perhaps with k, M or G behind it, which are decimal as in loadgen's rates.
+fn count(text: &str) -> Result<f64, String> {
+    let (number, scale) = match text.trim_end_matches(|c: char| c.is_ascii_alphabetic()) {
+        number if number.len() == text.len() => (number, 1.0),
+        number => (number, scale(&text[number.len()..])?),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("{text:?} is no number"))?;
+    Ok(number * scale)
+}
+
+fn scale(unit: &str) -> Result<f64, String> {
+    match unit {
+        "k" | "K" => Ok(1e3),
+        "m" | "M" => Ok(1e6),
+        "g" | "G" => Ok(1e9),
+        _ => Err(format!("{unit:?} is no unit (k M G)")),
+    }
 }
 
 pub(crate) fn run(args: &SizeArgs) -> io::Result<bool> {

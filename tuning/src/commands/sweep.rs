@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,9 +21,9 @@ pub(crate) struct SweepArgs {
     /// The load generator's binary, likewise.
     #[arg(long, value_name = "FILE")]
     loadgen: Option<PathBuf>,
-    /// Values of -t; 1 to the number of cores by default.
-    #[arg(short = 't', long, value_delimiter = ',', value_name = "COUNTS")]
-    threads: Vec<usize>,
+    /// Values of -t, as 1,2,4 or 1..4; 1 to the number of cores by default.
+    #[arg(short = 't', long, value_delimiter = ',', value_name = "COUNTS", value_parser = counts)]
+    threads: Vec<Counts>,
     /// -L off, on, or both.
     #[arg(short = 'L', long, value_delimiter = ',', default_value = "off,on")]
     large_pages: Vec<Switch>,
@@ -77,9 +78,33 @@ fn flag_list(text: &str) -> Result<FlagList, String> {
     Ok(FlagList(values.split(',').map(|value| format!("{flag} {value}")).collect()))
 }
 
+/// One value of -t, or all from one to another.
+#[derive(Debug, Clone)]
+struct Counts(RangeInclusive<usize>);
+
+fn counts(text: &str) -> Result<Counts, String> {
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    let last = last.strip_prefix('=').unwrap_or(last);
+    let number = |text: &str| match text.parse() {
+        Ok(number @ 1..=255) => Ok(number),
+        _ => Err(format!("{text:?} is no number of threads (1 to 255)")),
+    };
+    let counts = number(first)?..=number(last)?;
+    if counts.is_empty() {
+        Err(format!("{text:?} has no number in it"))
+    } else {
+        Ok(Counts(counts))
+    }
+}
+
 pub(crate) fn run(args: &SweepArgs) -> io::Result<bool> {
-    if args.rounds == 0 || args.threads.contains(&0) || !(0.0..100.0).contains(&args.within) {
-        return Err(io::Error::other("rounds and threads are 1 or more, --within 0 to 100"));
+    if args.rounds == 0 || !(0.0..100.0).contains(&args.within) {
+        return Err(io::Error::other("--rounds is 1 or more, --within 0 to 100"));
+    }
+    if let Some(path) = args.plot.as_deref().filter(|path| path.extension() != Some("svg".as_ref()))
+    {
+        let problem = format!("--plot {}: the name must end in .svg", path.display());
+        return Err(io::Error::other(problem));
     }
     let bench = bench(args)?;
     let settings = settings(args);
@@ -135,8 +160,8 @@ fn binary(given: Option<&Path>, name: &str) -> io::Result<PathBuf> {
 
 fn settings(args: &SweepArgs) -> Vec<Setting> {
     let cores = Host::real().cpus().len().max(1);
-    let threads =
-        if args.threads.is_empty() { (1..=cores).collect() } else { args.threads.clone() };
+    let given: Vec<usize> = args.threads.iter().flat_map(|counts| counts.0.clone()).collect();
+    let threads = if given.is_empty() { (1..=cores).collect() } else { given };
     let large_pages: Vec<bool> = args.large_pages.iter().map(|&flag| flag == Switch::On).collect();
     let vary: Vec<Vec<String>> = args.vary.iter().map(|list| list.0.clone()).collect();
     sweep::settings(&threads, &large_pages, &vary)

@@ -54,7 +54,8 @@ type Stats = HashMap<String, String>;
 /// If it cannot be reached, does not answer within seconds, answers with anything but statistics
 /// (`InvalidData`), or holds no items.
 pub fn observe(address: &str) -> io::Result<Observed> {
-    let mut connection = Connection::open(address)?;
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
+    let mut connection = Connection::open(address).map_err(named)?;
     let before = connection.stats("")?;
     thread::sleep(LOOK_APART);
     let after = connection.stats("")?;

@@ -117,7 +117,7 @@ impl Choice {
         } else {
             format!(
                 "This host is too noisy to tell: only {agreeing} of {rounds} rounds would choose \
-                 {label}. Quiet it, or run longer with --time and --rounds.\n"
+                 {label}. Quiet it, or run longer: more --rounds, and a longer --time behind --.\n"
             )
         };
         for (doubt, count) in doubts(series) {

@@ -86,13 +86,17 @@ impl Bench {
         let mut command = Command::new(&self.server);
         command.args(["-l", "127.0.0.1", "-p", &address.port().to_string()]);
         command.args(&self.server_flags).args(setting.flags());
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|error| naming(&command, &error.to_string()))?;
         let mut server = Running(child);
+        // What it says at every start is of no use here; why it ended is.
+        let words = read(server.0.stderr.take());
         let end = Instant::now() + START_S_MAX;
         while TcpStream::connect(address).is_err() {
             if let Some(status) = server.0.try_wait()? {
-                return Err(naming(&command, &format!("ended with {status}")));
+                let words = words.join().unwrap_or_default();
+                let why = words.lines().last().unwrap_or_default();
+                return Err(naming(&command, &format!("ended with {status}: {why}")));
             }
             if Instant::now() > end {
                 return Err(naming(&command, "does not listen"));

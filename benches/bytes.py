@@ -10,6 +10,7 @@ counts what is held: Facebook's ETC sizes, and the mean sizes of Twitter's clust
 
 import argparse
 import datetime
+import itertools
 import os
 import pathlib
 import platform
@@ -81,18 +82,20 @@ def main():
     parser.add_argument("--cores", type=int, default=1, help="-t of both servers (1)")
     parser.add_argument("--memory", type=int, default=256, help="-m of the second table (256)")
     parser.add_argument("--only", choices=["resident", "held"], help="only one of the tables")
-    parser.add_argument("--port", type=int, default=21310, help="port used (21310)")
+    parser.add_argument("--port", type=int, default=21310, help="first of the ports used (21310)")
     options = parser.parse_args()
     if not options.memcached:
         sys.exit("no memcached: give --memcached or MEMCACHED")
     servers = [options.memcached, str(RELEASE / "ringcached")]
     print(f"{datetime.date.today()}, {platform.system()} {platform.release()}, {os.cpu_count()} "
           f"CPUs; python3 {' '.join(sys.argv)}\n")
+    # Each has a port of its own: the kernel takes a while to close what a killed ring holds.
+    ports = itertools.count(options.port)
     if options.only != "held":
         print("| five million items of 14 and 64 bytes | VmRSS | bytes an item over the data |")
         print("|---|---|---|")
         for command in servers:
-            with Server(command, options.port, 1024, options.cores) as server:
+            with Server(command, next(ports), 1024, options.cores) as server:
                 server.store_new(ITEMS, str(KEY_BYTES), str(VALUE_BYTES))
                 items, resident = server.items(), server.resident_bytes()
             over = resident / items - KEY_BYTES - VALUE_BYTES
@@ -105,7 +108,7 @@ def main():
         for name, key_size, value_size, item_bytes in SIZES:
             held = []
             for command in servers:
-                with Server(command, options.port, options.memory, options.cores) as server:
+                with Server(command, next(ports), options.memory, options.cores) as server:
                     stored = options.memory * (1 << 20) * 5 // 4 // item_bytes
                     server.store_new(stored, key_size, value_size)
                     held.append(server.items())

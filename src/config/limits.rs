@@ -83,8 +83,9 @@ const _: () = assert!(
 pub const HASH_POWER_LEAST: u8 = 12;
 /// Largest `-o hashpower`.
 pub const HASH_POWER_MOST: u8 = 32;
-/// `-o hashpower` when it is not given.
-pub const HASH_POWER_DEFAULT: u8 = 16;
+/// `-o hashpower` when it is not given. memcached's is 16; here the table grows without a pause, and
+/// one that is larger than its items need remembers evicted keys for too long.
+pub const HASH_POWER_DEFAULT: u8 = 12;
 
 // ---- LRU ----
 

@@ -170,7 +170,8 @@ fn begin(
 /// What must agree between the server that made a file and one that goes on with it.
 fn geometry(config: &Config) -> Geometry {
     let chunk_bytes_max = config.slab_chunk_bytes_max;
-    let classes = ClassTable::new(config.chunk_bytes_min, config.growth_factor, chunk_bytes_max);
+    let (min, factor) = (config.chunk_bytes_min, config.growth_factor);
+    let classes = ClassTable::new(min, factor, chunk_bytes_max, config.shard_bytes());
     let sizes: Vec<u8> =
         classes.ids().flat_map(|id| classes.chunk_bytes(id).to_le_bytes()).collect();
     let asked: Vec<u8> = config.slab_sizes.iter().flat_map(|size| size.to_le_bytes()).collect();

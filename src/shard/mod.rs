@@ -72,7 +72,9 @@ pub use options::{
 };
 pub use pin::Pinned;
 pub use restore::Unusable;
-pub use slab::{CLASS_COUNT_MAX, ClassId, ClassTable, FilePart, PageKind, Supply};
+pub use slab::{
+    CLASS_COUNT_MAX, ClassId, ClassTable, FINE_MEMORY_BYTES, FilePart, PageKind, Supply,
+};
 pub use stats::{ClassCounters, ClassReport, Counters, ShardReport};
 pub use upload::Reservation;
 
@@ -344,7 +346,8 @@ impl Shard {
 fn class_table(config: &ShardConfig) -> ClassTable {
     let chunk_bytes_max = config.slab_chunk_bytes_max.min(PAGE_BYTES);
     if config.slab_sizes.is_empty() {
-        ClassTable::new(config.chunk_bytes_min, config.growth_factor, chunk_bytes_max)
+        let (min, factor) = (config.chunk_bytes_min, config.growth_factor);
+        ClassTable::new(min, factor, chunk_bytes_max, config.memory_bytes)
     } else {
         ClassTable::of(&config.slab_sizes, chunk_bytes_max)
     }

@@ -1,7 +1,9 @@
 //! The sizes of chunks: a table made once from the configuration.
 //!
 //! Sizes grow by a constant factor from the smallest to the largest chunk, each rounded up to
-//! the unit of locations. memcached's smallest chunk is its 48 bytes of header plus `-n`; here
+//! the unit of locations. Where memory is not short, they grow by that unit alone below 128 bytes: a
+//! step of 1.25 there costs small items, of which there are most, up to a fifth, and the five more
+//! classes take five more pages. memcached's smallest chunk is its 48 bytes of header plus `-n`; here
 //! it is 16 plus `-n`, because the header is that much smaller and rounding costs less so.
 
 use super::PAGE_BYTES;
@@ -16,6 +18,10 @@ pub const CLASS_COUNT_MAX: usize = 63;
 
 /// What the smallest chunk has beyond `-n`.
 const CHUNK_BASE_BYTES: usize = 16;
+/// Sizes below this have a class each in a shard of at least [`FINE_MEMORY_BYTES`].
+const FINE_BYTES: usize = 128;
+/// Memory of a shard that has room for some pages of every class.
+pub const FINE_MEMORY_BYTES: usize = 128 << 20;
 /// Sizes below this are looked up directly.
 const DIRECT_BYTES: usize = 8192;
 
@@ -29,20 +35,28 @@ pub struct ClassTable {
 }
 
 impl ClassTable {
-    /// Makes the table. `chunk_bytes_min` is `-n`, `factor` is `-f`.
+    /// Makes the table. `chunk_bytes_min` is `-n`, `factor` is `-f`; `memory_bytes` is what the
+    /// shard has, for pages and index.
     ///
     /// # Panics
     /// If the largest chunk does not fit a page or the factor is not above 1.
     #[must_use]
-    pub fn new(chunk_bytes_min: usize, factor: f64, chunk_bytes_max: usize) -> Self {
+    pub fn new(
+        chunk_bytes_min: usize,
+        factor: f64,
+        chunk_bytes_max: usize,
+        memory_bytes: usize,
+    ) -> Self {
         assert!(chunk_bytes_max <= PAGE_BYTES, "a chunk fits a page");
         assert!(factor > 1.0, "sizes grow");
         let round = |bytes: usize| bytes.next_multiple_of(LOC_UNIT_BYTES);
         let chunk_bytes_max = chunk_bytes_max / LOC_UNIT_BYTES * LOC_UNIT_BYTES;
+        let fine_bytes = if memory_bytes < FINE_MEMORY_BYTES { 0 } else { FINE_BYTES };
         let mut sizes = vec![0];
         let mut size = round((CHUNK_BASE_BYTES + chunk_bytes_min).max(HEADER_BYTES * 2));
         while sizes.len() < CLASS_COUNT_MAX && (size as f64) <= chunk_bytes_max as f64 / factor {
             sizes.push(size as u32);
+            let factor = if size < fine_bytes { 1.0 } else { factor };
             size = round((size as f64 * factor) as usize).max(size + LOC_UNIT_BYTES);
         }
         sizes.push(chunk_bytes_max as u32);
@@ -129,11 +143,16 @@ mod tests {
 
     #[test]
     fn the_default_table_starts_as_documented_and_ends_with_the_largest_chunk() {
-        let table = ClassTable::new(48, 1.25, 512 << 10);
-        let sizes: Vec<_> = table.ids().take(8).map(|id| table.chunk_bytes(id)).collect();
-        assert_eq!(sizes, [64, 80, 104, 136, 176, 224, 280, 352]);
-        assert_eq!(table.chunk_bytes(table.largest()), 512 << 10);
-        assert!(table.count() < CLASS_COUNT_MAX);
+        for (memory_mb, starts) in [
+            (64, [64, 80, 104, 136, 176, 224, 280, 352, 440, 552]),
+            (1024, [64, 72, 80, 88, 96, 104, 112, 120, 128, 160]),
+        ] {
+            let table = ClassTable::new(48, 1.25, 512 << 10, memory_mb << 20);
+            let sizes: Vec<_> = table.ids().take(10).map(|id| table.chunk_bytes(id)).collect();
+            assert_eq!(sizes, starts);
+            assert_eq!(table.chunk_bytes(table.largest()), 512 << 10);
+            assert!(table.count() < CLASS_COUNT_MAX);
+        }
     }
 
     #[test]
@@ -147,7 +166,7 @@ mod tests {
     #[test]
     fn every_size_gets_the_smallest_class_that_holds_it() {
         for (min, factor, max) in [(48, 1.25, 512 << 10), (1, 1.01, 1 << 20), (500, 2.0, 4096)] {
-            let table = ClassTable::new(min, factor, max);
+            let table = ClassTable::new(min, factor, max, 1 << 30);
             assert!(table.count() <= CLASS_COUNT_MAX);
             for bytes in (1..20_000).chain([max - 1, max]).filter(|&bytes| bytes <= max) {
                 let class = table.class_for(bytes);

@@ -14,7 +14,7 @@ use ringcached::config::limits::{
     HASH_POWER_DEFAULT, SLAB_CHUNK_BYTES_MAX_DEFAULT as CHUNK_BYTES_MAX,
     SLAB_PAGE_BYTES as PAGE_BYTES,
 };
-use ringcached::shard::ClassTable;
+use ringcached::shard::{ClassTable, FINE_MEMORY_BYTES};
 
 use super::sizes::Sizes;
 
@@ -80,10 +80,10 @@ impl Footprint {
     }
 }
 
-/// The table of classes that a shape makes.
+/// The table of classes that a shape makes of shards of so many bytes.
 #[must_use]
-pub fn classes(shape: &Shape) -> ClassTable {
-    ClassTable::new(shape.chunk_bytes_min, shape.growth_factor, CHUNK_BYTES_MAX)
+pub fn classes(shape: &Shape, shard_bytes: usize) -> ClassTable {
+    ClassTable::new(shape.chunk_bytes_min, shape.growth_factor, CHUNK_BYTES_MAX, shard_bytes)
 }
 
 /// What `items` items whose key and value together are spread like `payload` take.
@@ -91,9 +91,26 @@ pub fn classes(shape: &Shape) -> ClassTable {
 /// `flagged` is the share of items with client flags other than zero.
 #[must_use]
 pub fn footprint(items: f64, payload: &Sizes, flagged: f64, shape: &Shape) -> Footprint {
+    // Shards with much memory have a finer table.
+    let of_table =
+        |shard_bytes| footprint_in(items, payload, flagged, shape, &classes(shape, shard_bytes));
+    let fine = of_table(FINE_MEMORY_BYTES);
+    if fine.total_bytes() < FINE_MEMORY_BYTES as f64 * shape.threads as f64 {
+        of_table(0)
+    } else {
+        fine
+    }
+}
+
+fn footprint_in(
+    items: f64,
+    payload: &Sizes,
+    flagged: f64,
+    shape: &Shape,
+    classes: &ClassTable,
+) -> Footprint {
     let threads = shape.threads as f64;
     let in_shard = fullest_shard(items, threads);
-    let classes = classes(shape);
     let header = ITEM_HEADER_BYTES as f64;
     let mut chunks: BTreeMap<usize, f64> = BTreeMap::new();
     let mut header_bytes = 0.0;
@@ -104,7 +121,7 @@ pub fn footprint(items: f64, payload: &Sizes, flagged: f64, shape: &Shape) -> Fo
                 let beside = header + large + extra as f64;
                 let count = in_shard * share * part;
                 header_bytes += beside * count * threads;
-                place(beside + bytes, count, &classes, &mut chunks);
+                place(beside + bytes, count, classes, &mut chunks);
             }
         }
     }

@@ -90,7 +90,10 @@ pub enum Note {
     /// Look after the shard: expired items, pages.
     Maintain,
     /// Walk through the shard in search of dead items.
-    Crawl,
+    Crawl {
+        /// Of these classes, as bits.
+        classes: u64,
+    },
     /// Lines wait for a watcher.
     Log,
     /// Accepting has stopped, or goes on.

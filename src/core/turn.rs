@@ -214,7 +214,7 @@ impl Core {
                     self.rests = false;
                     self.arm_listeners();
                 }
-                Letter::Note(Note::Crawl) => self.state.begin_walk(),
+                Letter::Note(Note::Crawl { classes }) => self.state.begin_walk(classes),
                 Letter::Note(Note::Log) => self.state.send_logs(),
                 Letter::Note(Note::Doors) => self.look_at_doors(),
                 Letter::Note(Note::Drain) => self.begin_drain(),

@@ -61,7 +61,7 @@ use std::task::Waker;
 
 pub use dump::{DumpCursor, DumpItem};
 pub use evicted::{Evicted, EvictedRecord};
-pub use expiry::Crawled;
+pub use expiry::{CLASSES_ALL, Crawled};
 pub use file::{Found, Geometry, MemoryFile};
 pub use lookup::Hit;
 pub use mover::Reassigned;

@@ -8,6 +8,7 @@ use crate::core::shared::Note;
 use crate::core::state::State;
 use crate::protocol::admin::{Checked, CrawlTarget, Crawler, WatchStreams};
 use crate::protocol::reply::line;
+use crate::shard::CLASSES_ALL;
 
 type Answer = &'static [u8];
 
@@ -34,19 +35,20 @@ impl State {
         Some(line::OK)
     }
 
-    /// Starts a walk on every shard. Which classes were named makes no difference: a walk goes
-    /// by pages and passes over those in which nothing has expired.
+    /// Starts a walk on every shard. memcached refuses one while another is under way; here it
+    /// follows.
     fn crawl(&self, target: Checked<CrawlTarget>) -> Answer {
         if !self.shared.admin.live().crawler.enabled {
             return line::CRAWLER_DISABLED;
         }
-        match target {
+        let classes = match target {
             Err(answer) => return answer,
             Ok(CrawlTarget::Hash) => return line::CRAWLER_ERROR,
             Ok(CrawlTarget::Classes(0)) => return line::CRAWLER_NOTHING,
-            Ok(_) => {}
-        }
-        self.shared.tell_all(Note::Crawl);
+            Ok(CrawlTarget::Classes(classes)) => classes,
+            Ok(CrawlTarget::All) => CLASSES_ALL,
+        };
+        self.shared.tell_all(Note::Crawl { classes });
         line::OK
     }
 

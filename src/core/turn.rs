@@ -157,6 +157,9 @@ impl Core {
         if state.shared.admin.watch.wants(WatchStreams::EVICTIONS) {
             state.log_evictions();
         }
+        if state.shared.admin.watch.wants(WatchStreams::SYSEVENTS) {
+            state.log_moves();
+        }
         if !state.log.is_empty() {
             state.publish_log();
         }

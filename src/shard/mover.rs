@@ -142,7 +142,7 @@ impl Shard {
         }
         let Some((giver, age)) = self.oldest_class(bit(class)) else { return };
         if clearly_older(age, self.age(class), self.automove_ratio()) {
-            self.start_at(giver);
+            self.start_at(giver, Some(class));
         }
     }
 
@@ -162,7 +162,7 @@ impl Shard {
                 self.think_ahead(class);
                 return true;
             }
-            if !self.start_oldest(&mut excluded) {
+            if !self.start_oldest(&mut excluded, Some(class)) {
                 return false;
             }
         }
@@ -175,18 +175,18 @@ impl Shard {
         if self.is_resting() {
             return false;
         }
-        let started = self.start_oldest(&mut 0);
+        let started = self.start_oldest(&mut 0, None);
         if !started {
             self.mover.rest_until = self.sequence + REST_STORES;
         }
         started
     }
 
-    /// Starts giving up a page of the oldest class that has one to give. Classes that have none
-    /// are added to those excluded.
-    fn start_oldest(&mut self, excluded: &mut u64) -> bool {
+    /// Starts giving up a page of the oldest class that has one to give, for `taker` or because
+    /// there are too many. Classes that have none are added to those excluded.
+    fn start_oldest(&mut self, excluded: &mut u64, taker: Option<ClassId>) -> bool {
         while let Some((giver, _)) = self.oldest_class(*excluded) {
-            if self.start_at(giver) {
+            if self.start_at(giver, taker) {
                 return true;
             }
             *excluded |= bit(giver);
@@ -199,8 +199,9 @@ impl Shard {
         self.sequence < self.mover.rest_until
     }
 
-    fn start_at(&mut self, giver: ClassId) -> bool {
+    fn start_at(&mut self, giver: ClassId, taker: Option<ClassId>) -> bool {
         let page = self.page_to_give(giver);
+        self.take_down_move(giver, taker, page.is_some());
         page.inspect(|&page| self.start(giver, page, None)).is_some()
     }
 

@@ -74,9 +74,7 @@ impl State {
         client.conn.parser.swallow(usize::MAX);
         admin.update_traced();
         self.registry().set_doing(id, Doing::Watching);
-        if streams.contains(WatchStreams::EVICTIONS) {
-            self.take_down_evictions(true);
-        }
+        self.tell_shards_of_watchers();
         line::OK
     }
 
@@ -84,9 +82,7 @@ impl State {
     pub(in crate::core) fn end_task(&mut self, id: ConnId, task: &Task) {
         if matches!(task, Task::Watch) {
             self.shared.admin.watch.remove(self.index, id);
-            if !self.shared.admin.watch.wants(WatchStreams::EVICTIONS) {
-                self.take_down_evictions(false);
-            }
+            self.tell_shards_of_watchers();
             self.shared.admin.update_traced();
         }
     }

@@ -160,6 +160,11 @@ pub const RECEIVE_BUFFER_BYTES: usize = 64 * KIB;
 /// so their number follows what one turn can receive, not the number of connections.
 pub const RECEIVE_BUFFERS: u16 = 16;
 
+/// Bytes that one connection is received from in one turn; the rest waits for the next.
+pub const RECEIVE_BYTES_PER_TURN: usize = 32 * KIB;
+/// Bytes that one connection is sent in one turn.
+pub const SEND_BYTES_PER_TURN: usize = 32 * KIB;
+
 const _: () = assert!(RING_SUBMISSIONS.is_power_of_two() && RING_COMPLETIONS.is_power_of_two());
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two(), "the kernel masks the ring's tail");
 const _: () = assert!(RECEIVE_BUFFERS <= 1 << 15, "the kernel takes at most 2^15 in a group");

@@ -290,6 +290,11 @@ impl Model {
         }
         let mut rest = entry.value.as_slice();
         while reservation.remaining() > 0 {
+            if reservation.writable().is_empty() && !self.shard.extend(&mut reservation) {
+                self.settle(&name);
+                let stored = self.shard.refuse_rest(reservation);
+                return self.refuse(&name, stored);
+            }
             let room = reservation.writable();
             let count = room.len().min(1 + self.random.below(100_000) as usize);
             room[..count].copy_from_slice(&rest[..count]);

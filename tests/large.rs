@@ -126,7 +126,7 @@ fn memory_that_ends_amid_a_value_refuses_it() {
     other.expect("mn\r\n", "MN\r\n");
     let small = "x".repeat(1 << 19);
     let mut stored = 0;
-    while other.ask(&format!("set small{stored} 0 0 {}\r\n{small}\r\n", small.len())) == "STORED" {
+    while other.ask(format!("set small{stored} 0 0 {}\r\n{small}\r\n", small.len())) == "STORED" {
         stored += 1;
         assert!(stored < 100, "memory never ends");
     }

@@ -9,7 +9,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::admin::Administration;
 use super::auth::Guard;
 use super::counters::CoreCounters;
-use super::handshakes::{Handshakes, Shaken};
+use super::handshakes::{Handshakes, Refreshed, Shaken};
 use super::seen::Seen;
 use crate::config::{Config, Manner};
 use crate::mesh::Lent;
@@ -108,6 +108,8 @@ pub(super) enum Letter {
     Adopt(OwnedFd, Manner),
     /// A step of a connection's handshake, made.
     Shaken(Box<Shaken>),
+    /// The certificates that a connection asked to have read again.
+    Refreshed(Refreshed),
     /// News.
     Note(Note),
 }

@@ -211,6 +211,7 @@ impl Core {
             match letter {
                 Letter::Adopt(socket, manner) => self.adopt(socket, manner),
                 Letter::Shaken(shaken) => self.state.shaken(*shaken),
+                Letter::Refreshed(refreshed) => self.state.refreshed(&refreshed),
                 Letter::Note(Note::Maintain) => {
                     self.state.maintain();
                     self.state.counters().overflows.set(self.ring.overflows());

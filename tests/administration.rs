@@ -136,6 +136,60 @@ fn the_crawler_obeys() {
     );
 }
 
+/// What has expired goes from the classes that the crawler was sent through, and from no other.
+#[test]
+fn a_crawl_goes_through_the_classes_that_it_was_told() {
+    let server = Server::ringcached(&["-t", "2"]);
+    let mut wire = server.connect();
+    wire.expect("lru_crawler disable\r\n", "OK\r\n");
+    let class_of = |wire: &mut Wire, bytes: usize| {
+        wire.expect(
+            format!("set stays{bytes} 0 0 {bytes}\r\n{}\r\n", "x".repeat(bytes)),
+            "STORED\r\n",
+        );
+        wire.send(format!("me stays{bytes}\r\n"));
+        let text = String::from_utf8(wire.read_until(b"\r\n")).expect("text");
+        let word = text.split_whitespace().find_map(|word| word.strip_prefix("cls="));
+        word.expect("a class").parse::<u32>().expect("a number")
+    };
+    let [small, middle, large] = [1, 1_000, 5_000].map(|bytes| class_of(&mut wire, bytes));
+    let reclaimed = |wire: &mut Wire| {
+        [small, middle, large]
+            .map(|class| stat(wire, " items", &format!("items:{class}:crawler_reclaimed")))
+    };
+    // The crawler also walks by itself, once a second at most: what it took is no evidence.
+    let told = (0..20).any(|_| {
+        for n in 0..50 {
+            for bytes in [1, 1_000, 5_000] {
+                let value = "x".repeat(bytes);
+                wire.expect(format!("set k{bytes}-{n} 0 -1 {bytes}\r\n{value}\r\n"), "STORED\r\n");
+            }
+        }
+        let before = reclaimed(&mut wire);
+        let list = format!("lru_crawler enable\r\nlru_crawler crawl {small},{large}\r\n");
+        wire.expect(list, "OK\r\nOK\r\n");
+        wait_until("the walk", || reclaimed(&mut wire)[2] >= before[2] + 50);
+        std::thread::sleep(Duration::from_millis(20));
+        wire.expect("lru_crawler disable\r\n", "OK\r\n");
+        let after = reclaimed(&mut wire);
+        after[0] >= before[0] + 50 && after[1] == before[1]
+    });
+    assert!(told, "a walk of two classes takes from all: {:?}", reclaimed(&mut wire));
+    wire.expect("lru_crawler enable\r\n", "OK\r\n");
+    for (list, answer) in [
+        ("1,2,3", "OK"),
+        ("1,2,", "OK"),
+        ("all", "OK"),
+        ("0", "BADCLASS invalid class id"),
+        ("1,64", "BADCLASS invalid class id"),
+        ("1,x", "BADCLASS invalid class id"),
+        (",", "NOTSTARTED no items to crawl"),
+        ("hash", "ERROR an unknown error happened"),
+    ] {
+        wire.expect(format!("lru_crawler crawl {list}\r\n"), format!("{answer}\r\n"));
+    }
+}
+
 #[test]
 fn pages_move_when_told() {
     let server = Server::ringcached(&["-t", "1", "-m", "64", "-o", "no_slab_automove"]);

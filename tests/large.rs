@@ -111,3 +111,37 @@ fn connections_hold_no_copy() {
         expect_value(reader, b"", &head, &value, "\r\nEND\r\n");
     }
 }
+
+/// Memory for a value is taken as its bytes come. Where it ends amid a value, that is refused as a
+/// whole, and the rest of its bytes are no requests.
+#[test]
+fn memory_that_ends_amid_a_value_refuses_it() {
+    let server = Server::ringcached(&["-t", "1", "-m", "16", "-I", "8m", "-M"]);
+    let (mut one, mut other) = (server.connect(), server.connect());
+    let size = 6 << 20;
+    let value = vec![b'\n'; size];
+    let headers = [format!("set one 0 0 {size}\r\n"), format!("ms other {size}\r\n")];
+    one.send(&headers[0]);
+    one.send(&value[..1 << 20]);
+    other.expect("mn\r\n", "MN\r\n");
+    let small = "x".repeat(1 << 19);
+    let mut stored = 0;
+    while other.ask(format!("set small{stored} 0 0 {}\r\n{small}\r\n", small.len())) == "STORED" {
+        stored += 1;
+        assert!(stored < 100, "memory never ends");
+    }
+    one.send(&value[1 << 20..]);
+    one.expect("\r\n", "SERVER_ERROR out of memory storing object\r\n");
+    one.expect("get one\r\n", "END\r\n");
+    one.send(&headers[1]);
+    one.send(&value);
+    one.expect("\r\n", "SERVER_ERROR out of memory storing object\r\n");
+    one.assert_in_step();
+    for n in 0..stored {
+        one.expect(format!("delete small{n}\r\n"), "DELETED\r\n");
+    }
+    one.send(&headers[0]);
+    one.send(&value);
+    one.expect("\r\n", "STORED\r\n");
+    one.assert_in_step();
+}

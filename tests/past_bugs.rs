@@ -5,8 +5,7 @@
 //! a state left implicit, an argument not there, a client that stops reading. After each of them
 //! the server must run, answer others, and be in step with the client if it has not closed on it.
 //! What came in by authentication, files and other transports is in `past_bugs/doors.rs`, more of
-//! what single commands did in `past_bugs/wave_2026.rs`. A damaged file of a warm restart
-//! (0d77dc6c3) is a matter of the tests of `-e`.
+//! what single commands did in `past_bugs/wave_2026.rs`.
 
 mod common;
 #[path = "past_bugs/doors.rs"]

@@ -186,6 +186,48 @@ fn the_crawler_tells_of_its_walks() {
     assert!(told.contains(" examined=") && told.contains(" reclaimed="), "{told}");
 }
 
+/// A page that one size gives up for another is told with both classes.
+#[test]
+fn pages_on_the_move_are_told() {
+    let server = Server::ringcached(&["-t", "1", "-m", "16"]);
+    let mut watcher = watch(&server, " sysevents");
+    let mut wire = server.connect();
+    let mut fill = |size: usize, count: usize| {
+        let value = "x".repeat(size);
+        for n in 0..count {
+            wire.expect(format!("set k{size}-{n} 0 0 {size}\r\n{value}\r\n"), "STORED\r\n");
+        }
+    };
+    fill(2_000, 10_000);
+    fill(10_000, 1_000);
+    let told = loop {
+        let told = line(&mut watcher);
+        if told.contains("type=slab_move") {
+            break told;
+        }
+    };
+    let (from, rest) = told
+        .strip_prefix("ts gid type=slab_move src=")
+        .and_then(|rest| rest.split_once(" dst="))
+        .expect("memcached's form");
+    let (to, state) = rest.split_once(" state=").expect("memcached's form");
+    let [from, to] = [from, to].map(|class| class.parse::<u8>().expect("a class"));
+    assert!(from != 0 && from != to, "{told}");
+    assert!(matches!(state, "ok" | "fail"), "{told}");
+}
+
+/// memcached takes these streams and writes nothing to them unless it is a proxy.
+#[test]
+fn streams_without_lines_are_taken_all_the_same() {
+    let server = Server::ringcached(&["-t", "2"]);
+    let mut wire = server.connect();
+    for stream in ["rawcmds", "proxyreqs", "proxyevents", "proxyuser"] {
+        let mut watcher = watch(&server, &format!(" {stream}"));
+        wire.expect("set k 0 0 1\r\nx\r\nget k\r\n", "STORED\r\nVALUE k 0 1\r\nx\r\nEND\r\n");
+        assert!(watcher.is_silent_for(Duration::from_millis(100)), "{stream}");
+    }
+}
+
 #[test]
 fn several_streams_come_in_one_order() {
     let server = Server::ringcached(&["-t", "2"]);

@@ -83,8 +83,8 @@ const _: () = assert!(
 pub const HASH_POWER_LEAST: u8 = 12;
 /// Largest `-o hashpower`.
 pub const HASH_POWER_MOST: u8 = 32;
-/// `-o hashpower` when it is not given. memcached's is 16; here the table grows without a pause, and
-/// one that is larger than its items need remembers evicted keys for too long.
+/// `-o hashpower` when it is not given. memcached's is 16; here the table grows without a pause,
+/// and one that is larger than its items need remembers evicted keys for too long.
 pub const HASH_POWER_DEFAULT: u8 = 12;
 
 // ---- LRU ----
@@ -160,6 +160,11 @@ pub const RECEIVE_BUFFER_BYTES: usize = 64 * KIB;
 /// Provided receive buffers of each core. They are emptied within the loop turn that they fill in,
 /// so their number follows what one turn can receive, not the number of connections.
 pub const RECEIVE_BUFFERS: u16 = 16;
+
+/// Bytes that one connection is received from in one turn; the rest waits for the next.
+pub const RECEIVE_BYTES_PER_TURN: usize = 32 * KIB;
+/// Bytes that one connection is sent in one turn.
+pub const SEND_BYTES_PER_TURN: usize = 32 * KIB;
 
 const _: () = assert!(RING_SUBMISSIONS.is_power_of_two() && RING_COMPLETIONS.is_power_of_two());
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two(), "the kernel masks the ring's tail");

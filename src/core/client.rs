@@ -26,6 +26,8 @@ pub(super) enum Task {
     Dump(Box<Dump>),
     /// It receives the log; its requests are dropped.
     Watch,
+    /// It waits for the certificates to be read again, and is told how that went unless `noreply`.
+    Refresh { noreply: bool },
 }
 
 /// Why a connection ends, in the log's words.

@@ -205,6 +205,7 @@ pub(super) fn may_come_by_datagram(command: &Admin<'_>) -> bool {
         command,
         Admin::Watch(_)
             | Admin::Shutdown { .. }
+            | Admin::RefreshCerts { .. }
             | Admin::Stats(Stats::Sizes)
             | Admin::Crawler { command: Crawler::Metadump(_) | Crawler::Mgdump(_), .. }
     )

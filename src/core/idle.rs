@@ -21,7 +21,8 @@ impl State {
         for id in ids {
             let Some(client) = self.clients.get_mut(id) else { continue };
             let is_owed = client.has_output() || client.conn.is_sending();
-            let is_busy = is_owed || matches!(client.task, Some(Task::Dump(_)));
+            let is_busy =
+                is_owed || matches!(client.task, Some(Task::Dump(_) | Task::Refresh { .. }));
             if is_busy || client.is_watching() || !client.conn.is_open() {
                 continue;
             }

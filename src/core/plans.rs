@@ -98,7 +98,7 @@ impl State {
         match self.clients.get_mut(id).and_then(|client| client.task.as_ref()) {
             Some(Task::Dump(_)) => self.working.push(id),
             Some(Task::Watch) => self.send_log(id),
-            None => {}
+            Some(Task::Refresh { .. }) | None => {}
         }
     }
 

@@ -194,7 +194,7 @@ impl State {
     }
 
     /// Takes in plain text outside of a turn's group.
-    fn feed_alone(&mut self, id: ConnId, plain: &[u8]) {
+    pub(super) fn feed_alone(&mut self, id: ConnId, plain: &[u8]) {
         let mut group = Group::new();
         self.feed(id, plain, &mut group);
         self.run(&mut group);

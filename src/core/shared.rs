@@ -9,7 +9,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::admin::Administration;
 use super::auth::Guard;
 use super::counters::CoreCounters;
-use super::handshakes::{Handshakes, Shaken};
+use super::handshakes::{Handshakes, Refreshed, Shaken};
 use super::seen::Seen;
 use crate::config::{Config, Manner};
 use crate::mesh::Lent;
@@ -90,7 +90,10 @@ pub enum Note {
     /// Look after the shard: expired items, pages.
     Maintain,
     /// Walk through the shard in search of dead items.
-    Crawl,
+    Crawl {
+        /// Of these classes, as bits.
+        classes: u64,
+    },
     /// Lines wait for a watcher.
     Log,
     /// Accepting has stopped, or goes on.
@@ -105,6 +108,8 @@ pub(super) enum Letter {
     Adopt(OwnedFd, Manner),
     /// A step of a connection's handshake, made.
     Shaken(Box<Shaken>),
+    /// The certificates that a connection asked to have read again.
+    Refreshed(Refreshed),
     /// News.
     Note(Note),
 }

@@ -157,6 +157,9 @@ impl Core {
         if state.shared.admin.watch.wants(WatchStreams::EVICTIONS) {
             state.log_evictions();
         }
+        if state.shared.admin.watch.wants(WatchStreams::SYSEVENTS) {
+            state.log_moves();
+        }
         if !state.log.is_empty() {
             state.publish_log();
         }
@@ -208,13 +211,14 @@ impl Core {
             match letter {
                 Letter::Adopt(socket, manner) => self.adopt(socket, manner),
                 Letter::Shaken(shaken) => self.state.shaken(*shaken),
+                Letter::Refreshed(refreshed) => self.state.refreshed(&refreshed),
                 Letter::Note(Note::Maintain) => {
                     self.state.maintain();
                     self.state.counters().overflows.set(self.ring.overflows());
                     self.rests = false;
                     self.arm_listeners();
                 }
-                Letter::Note(Note::Crawl) => self.state.begin_walk(),
+                Letter::Note(Note::Crawl { classes }) => self.state.begin_walk(classes),
                 Letter::Note(Note::Log) => self.state.send_logs(),
                 Letter::Note(Note::Doors) => self.look_at_doors(),
                 Letter::Note(Note::Drain) => self.begin_drain(),

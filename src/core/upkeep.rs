@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::admin::log_put;
 use super::state::State;
 use crate::protocol::admin::WatchStreams;
-use crate::shard::Shard;
+use crate::shard::{CLASSES_ALL, Shard};
 
 /// Chunks that one step looks at.
 const STEP_CHUNKS: u32 = 256;
@@ -25,8 +25,8 @@ const WORTH_ONE_IN: u32 = 100;
 /// What is under way.
 pub(super) struct Upkeep {
     walk: Option<Walk>,
-    /// A walk was asked for while another was under way.
-    walk_again: bool,
+    /// Classes that are to be walked after the walk that is under way, as bits.
+    walk_again: u64,
     /// Pages may have to move.
     is_moving: bool,
     step_at: Instant,
@@ -37,6 +37,8 @@ pub(super) struct Upkeep {
 
 struct Walk {
     since: Instant,
+    /// The classes to be walked, as bits.
+    classes: u64,
     checked: u32,
     reclaimed: u32,
     /// Items that it looks at, at most.
@@ -48,7 +50,7 @@ impl Upkeep {
     pub(super) fn new() -> Self {
         Self {
             walk: None,
-            walk_again: false,
+            walk_again: 0,
             is_moving: false,
             step_at: Instant::now(),
             walk_at: 0,
@@ -80,33 +82,40 @@ impl State {
         self.counters().blocks.set(self.blocks.blocks_made() as u64);
         self.upkeep.is_moving = true;
         if self.clock.now >= self.upkeep.walk_at && self.shared.admin.crawler().enabled {
-            self.begin_walk();
+            self.begin_walk(CLASSES_ALL);
         }
     }
 
-    /// Starts a walk through the shard in search of dead items, or has another follow.
-    pub(super) fn begin_walk(&mut self) {
+    /// Starts a walk through some classes in search of dead items, or has it follow another.
+    pub(super) fn begin_walk(&mut self, classes: u64) {
         if self.upkeep.walk.is_some() {
-            self.upkeep.walk_again = true;
+            self.upkeep.walk_again |= classes;
             return;
         }
         let crawler = self.shared.admin.crawler();
-        let classes = self.class_count();
+        let walked = self.prepare_walk(classes);
         let items_max = match crawler.items_per_run {
             0 => u32::MAX,
-            items => items.saturating_mul(classes),
+            items => items.saturating_mul(walked),
         };
         let sleep = Duration::from_micros(u64::from(crawler.sleep_us));
         let since = Instant::now();
-        self.upkeep.walk = Some(Walk { since, checked: 0, reclaimed: 0, items_max, sleep });
+        self.upkeep.walk =
+            Some(Walk { since, classes, checked: 0, reclaimed: 0, items_max, sleep });
         self.upkeep.step_at = since;
         self.shared.admin.crawls.begin();
     }
 
-    fn class_count(&self) -> u32 {
+    /// Has the shard ready for a walk; returns how many classes that goes through. One through all
+    /// goes on where the last one was, should that not have come to the end.
+    fn prepare_walk(&self, classes: u64) -> u32 {
         let mut count = 0;
         self.shared.shards[self.index].run(&mut |shard: &mut Shard| {
-            count = shard.class_table().count() as u32;
+            let walked = shard.class_table().ids().filter(|id| classes >> id.0 & 1 == 1);
+            count = walked.count() as u32;
+            if classes != CLASSES_ALL {
+                shard.start_crawl_over();
+            }
         });
         count
     }
@@ -114,13 +123,14 @@ impl State {
     /// One step of what is under way.
     pub(super) fn keep_up(&mut self) {
         let now = self.clock.now;
-        let (walks, moves) = (self.upkeep.walk.is_some(), self.upkeep.is_moving);
+        let walked = self.upkeep.walk.as_ref().map(|walk| walk.classes);
+        let moves = self.upkeep.is_moving;
         let mut is_moving = false;
         let mut crawled = None;
         self.shared.shards[self.index].run(&mut |shard: &mut Shard| {
             shard.set_now(now);
             is_moving = moves && shard.maintain(STEP_CHUNKS);
-            crawled = walks.then(|| shard.crawl(STEP_CHUNKS));
+            crawled = walked.map(|classes| shard.crawl(STEP_CHUNKS, classes));
         });
         self.upkeep.is_moving = is_moving;
         let mut sleep = Duration::ZERO;
@@ -141,15 +151,17 @@ impl State {
         let Some(walk) = self.upkeep.walk.take() else { return };
         self.shared.admin.crawls.end();
         let upkeep = &mut self.upkeep;
-        upkeep.pause_s = pause_after(upkeep.pause_s, walk.checked, walk.reclaimed);
-        upkeep.walk_at = self.clock.now.saturating_add(upkeep.pause_s);
+        if walk.classes == CLASSES_ALL {
+            upkeep.pause_s = pause_after(upkeep.pause_s, walk.checked, walk.reclaimed);
+            upkeep.walk_at = self.clock.now.saturating_add(upkeep.pause_s);
+        }
         let pause_s = upkeep.pause_s;
         let again = std::mem::take(&mut upkeep.walk_again);
         if walk.checked > 0 {
             self.log_walk(&walk, pause_s);
         }
-        if again {
-            self.begin_walk();
+        if again != 0 {
+            self.begin_walk(again);
         }
     }
 

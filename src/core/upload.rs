@@ -1,9 +1,10 @@
 //! Large values on their way in.
 //!
 //! A value that is not all there when its header is parsed, and too large to wait in the client's
-//! input, is received straight into the chunks it will live in. The shard reserves them once; the
-//! bytes are then copied from the receive buffers without the shard's token, because nobody else
-//! knows the chunks; at the end the shard takes the item in, under its token again.
+//! input, is received straight into the chunks it will live in. The shard gives them out one by
+//! one, as they are filled; the bytes are copied from the receive buffers without the shard's
+//! token, because nobody else knows the chunks; at the end the shard takes the item in, under its
+//! token again.
 
 use std::sync::atomic::Ordering;
 
@@ -14,7 +15,7 @@ use super::group::Group;
 use super::state::State;
 use super::trace::Event;
 use crate::conn::ConnId;
-use crate::mesh::route;
+use crate::mesh::{Lent, route};
 use crate::protocol::key::KEY_BYTES_MAX;
 use crate::protocol::reply::line;
 use crate::protocol::{Parser, Request, Step};
@@ -43,15 +44,14 @@ impl Upload {
         self.shard
     }
 
-    /// Takes what belongs to the value; returns how many bytes that was.
+    /// Takes what belongs to the value and has room; returns how many bytes that was.
     fn take(&mut self, bytes: &[u8]) -> usize {
-        let mut taken = 0;
-        while taken < bytes.len() && self.reservation.remaining() > 0 {
-            let room = self.reservation.writable();
-            let count = room.len().min(bytes.len() - taken);
-            room[..count].copy_from_slice(&bytes[taken..taken + count]);
-            self.reservation.advance(count);
-            taken += count;
+        let room = self.reservation.writable();
+        let taken = room.len().min(bytes.len());
+        room[..taken].copy_from_slice(&bytes[..taken]);
+        self.reservation.advance(taken);
+        if self.reservation.remaining() > 0 {
+            return taken;
         }
         let tail = (self.tail_bytes - self.tail.len()).min(bytes.len() - taken);
         self.tail.extend(bytes[taken..taken + tail].iter().copied());
@@ -60,6 +60,16 @@ impl Upload {
 
     fn is_complete(&self) -> bool {
         self.reservation.remaining() == 0 && self.tail.len() == self.tail_bytes
+    }
+
+    /// Whether bytes are to come for which there is no room yet.
+    fn is_full(&mut self) -> bool {
+        self.reservation.remaining() > 0 && self.reservation.writable().is_empty()
+    }
+
+    /// Bytes to come.
+    fn left(&self) -> usize {
+        self.reservation.remaining() + self.tail_bytes - self.tail.len()
     }
 }
 
@@ -113,6 +123,11 @@ impl State {
     pub(super) fn feed_upload(&mut self, id: ConnId, bytes: &[u8], group: &mut Group<'_>) -> usize {
         let Some(client) = self.clients.get_mut(id) else { return bytes.len() };
         let Some(upload) = &mut client.upload else { return 0 };
+        if upload.is_full() && !extend(&self.shared.shards[upload.shard], &mut upload.reservation) {
+            self.run(group);
+            self.refuse_rest_of_upload(id);
+            return 0;
+        }
         let taken = upload.take(bytes);
         if upload.is_complete() {
             self.run(group);
@@ -121,14 +136,31 @@ impl State {
         taken
     }
 
+    /// There is no memory for the rest of a value: its bytes are dropped.
+    #[cold]
+    fn refuse_rest_of_upload(&mut self, id: ConnId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let Some(upload) = client.upload.take() else { return };
+        client.conn.parser.swallow(upload.left());
+        self.forget_upload(id, &upload);
+        let Upload { header, mut parser, reservation, value_bytes, shard, .. } = *upload;
+        let mut reservation = Some(reservation);
+        let mut stored = Stored::OutOfMemory;
+        self.shared.shards[shard].run(&mut |shard: &mut Shard| {
+            if let Some(reservation) = reservation.take() {
+                stored = shard.refuse_rest(reservation);
+            }
+        });
+        let request = request_of(&mut parser, &header);
+        self.answer(id, &request, value_bytes, stored);
+    }
+
     fn end_upload(&mut self, id: ConnId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let Some(upload) = client.upload.take() else { return };
         self.forget_upload(id, &upload);
-        let Upload { header, mut parser, reservation, shard, tail, .. } = *upload;
-        let Step::Upload { request, value_bytes, .. } = parser.next(&header) else {
-            unreachable!("the same parser state and bytes give the same step");
-        };
+        let Upload { header, mut parser, reservation, value_bytes, shard, tail, .. } = *upload;
+        let request = request_of(&mut parser, &header);
         let is_whole = Parser::tail(&tail);
         let mut reservation = Some(reservation);
         let mut stored = None;
@@ -201,6 +233,21 @@ impl State {
         let mut replies = Replies::default();
         answer_store(request, value_bytes, stored, &mut replies);
         self.reply(id, &replies.text);
+    }
+}
+
+/// Takes the next memory for a value from its shard. False if there is none.
+fn extend(shard: &Lent<Shard>, reservation: &mut Reservation) -> bool {
+    let mut is_extended = false;
+    shard.run(&mut |shard: &mut Shard| is_extended = shard.extend(reservation));
+    is_extended
+}
+
+/// The request that an upload began with.
+fn request_of<'a>(parser: &mut Parser, header: &'a [u8]) -> Request<'a> {
+    match parser.next(header) {
+        Step::Upload { request, .. } => request,
+        _ => unreachable!("the same parser state and bytes give the same step"),
     }
 }
 

@@ -28,17 +28,18 @@
 //! # Slab classes
 //!
 //! Chunk sizes start at 16 + `-n` bytes and grow by `-f`, rounded up to 8; `-vv` lists them. In a
-//! shard of 128 MB or more there is a class for every 8 bytes up to 128: Twitter's cluster 18, whose
-//! items take 81 bytes, has a sixth more items in the same memory. (With little memory there would
-//! be more classes than pages: a shard of 16 MB kept 573 of 5,000 items.) Pages of 1 MB are given to classes as they are needed.
-//! When none is left, a class evicts from its own tail, and pages move from the class whose items
-//! get clearly older, a few chunks with each store, so that no class starves and no request waits
-//! for a whole page. How old they get is counted over the last evictions (`shard/age.rs`); the tail
-//! of the moment says too little, for an item on probation goes young and one that was used goes
-//! old. A class is given a page only when it has evicted half a page since its last one, and only
-//! if it would not be the older one then. Without these rules 400 pages moved in a replay of
-//! Twitter's cluster 7 in 16 MB, each leaving chunks empty for a while, and a tenth more was missed;
-//! with them ten to twenty do, and nearly as little is missed as without any move.
+//! shard of 128 MB or more there is a class for every 8 bytes up to 128: Twitter's cluster 18,
+//! whose items take 81 bytes, has a sixth more items in the same memory. (With little memory there
+//! would be more classes than pages: a shard of 16 MB kept 573 of 5,000 items.) Pages of 1 MB are
+//! given to classes as they are needed. When none is left, a class evicts from its own tail, and
+//! pages move from the class whose items get clearly older, a few chunks with each store, so that
+//! no class starves and no request waits for a whole page. How old they get is counted over the
+//! last evictions (`shard/age.rs`); the tail of the moment says too little, for an item on
+//! probation goes young and one that was used goes old. A class is given a page only when it has
+//! evicted half a page since its last one, and only if it would not be the older one then. Without
+//! these rules 400 pages moved in a replay of Twitter's cluster 7 in 16 MB, each leaving chunks
+//! empty for a while, and a tenth more was missed; with them ten to twenty do, and nearly as little
+//! is missed as without any move.
 //!
 //! # The index
 //!

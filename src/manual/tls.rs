@@ -67,9 +67,11 @@
 //!
 //! SIGHUP and the command `refresh_certs` read chain, key and authorities again. New connections
 //! get the new ones; those that are open stay. If anything is wrong with the files, the old ones
-//! stay in force, and the reason goes to stderr or is the command's answer. `stats` shows the age
-//! of what is in force (`time_since_server_cert_refresh`). At start the files are read before
-//! privileges are dropped; for a renewal the user of `-u` must be able to read them.
+//! stay in force, and the reason goes to stderr or is the command's answer. No core waits for the
+//! disk: for the command one of the helpers reads, and only the connection that gave it waits.
+//! `stats` shows the age of what is in force (`time_since_server_cert_refresh`). At start the files
+//! are read before privileges are dropped; for a renewal the user of `-u` must be able to read
+//! them.
 //!
 //! # Ends and errors
 //!

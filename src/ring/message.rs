@@ -5,19 +5,16 @@
 //! is too large to copy joins as [`Segment::Pinned`]: bytes that stay where they are, unchanged,
 //! until the message has been sent; whoever appends them holds the pin. A message with one segment
 //! goes out by `send(2)`, with several by `sendmsg(2)`, up to [`SEGMENTS_PER_SEND`] and
-//! [`BYTES_PER_SEND`] at a time: the kernel copies them while the core waits, and all its other
-//! connections with it.
+//! [`SEND_BYTES_PER_TURN`] at a time: the kernel copies them while the core waits, and all its
+//! other connections with it.
 
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 
-use crate::config::limits::BLOCK_BYTES;
+use crate::config::limits::{BLOCK_BYTES, SEND_BYTES_PER_TURN};
 
 /// Segments that one `sendmsg` carries; the rest follows with the next.
 const SEGMENTS_PER_SEND: usize = 16;
-/// Bytes that one send carries: some 50 us of copying.
-const BYTES_PER_SEND: usize = 256 << 10;
-
 /// A fixed piece of memory for reply text or for a request that came in parts.
 pub struct Block {
     bytes: Box<[u8; BLOCK_BYTES]>,
@@ -246,7 +243,7 @@ impl Message {
     pub(super) fn entry(&mut self, fd: Fd) -> squeue::Entry {
         let mut skip = self.sent;
         let mut count = 0;
-        let mut room = BYTES_PER_SEND;
+        let mut room = SEND_BYTES_PER_TURN;
         for segment in &self.segments {
             if skip >= segment.len() {
                 skip -= segment.len();
@@ -288,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_send_carries_a_bounded_part_of_a_large_message() {
-        let large = vec![0; 2 * BYTES_PER_SEND];
+        let large = vec![0; 2 * SEND_BYTES_PER_TURN];
         let mut message = Message::default();
         message.append(b"head", &mut BlockPool::default());
         message.append_in_place(&large);
@@ -300,6 +297,6 @@ mod tests {
             message.advance(bytes);
             sent.push(bytes);
         }
-        assert_eq!(sent, [BYTES_PER_SEND, BYTES_PER_SEND, 4]);
+        assert_eq!(sent, [SEND_BYTES_PER_TURN, SEND_BYTES_PER_TURN, 4]);
     }
 }

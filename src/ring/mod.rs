@@ -123,6 +123,8 @@ pub struct Ring {
     datagrams: Vec<Option<Box<Datagram>>>,
     /// The kernel knows a shorter time to wait for many than for one (Linux 6.12).
     can_batch: bool,
+    /// Bytes after which a multishot receive ends; 0 is no bound.
+    receive_bytes: u32,
     /// Where the wake-up's eight bytes go.
     wake_bytes: &'static mut [u8; 8],
     overflows: u64,
@@ -143,7 +145,7 @@ impl Ring {
         let _ = submitter.register_ring_fd();
         let buffers = ProvidedBuffers::register(&submitter, setup, BUFFER_GROUP)?;
         let files = Files::register(&submitter, setup.files);
-        Ok(Self {
+        let mut ring = Self {
             submitter,
             submissions,
             completions,
@@ -152,10 +154,26 @@ impl Ring {
             in_flight: Vec::new(),
             datagrams: Vec::new(),
             can_batch,
+            receive_bytes: setup.receive_bytes,
             wake_bytes: Box::leak(Box::new([0; 8])),
             overflows: 0,
             entries_count: 0,
-        })
+        };
+        if !ring.can_bound_receives()? {
+            ring.receive_bytes = 0;
+        }
+        Ok(ring)
+    }
+
+    /// Whether the kernel bounds what a multishot receive takes in all (Linux 6.17). An older one
+    /// refuses the bound before it finds that there is no such descriptor.
+    fn can_bound_receives(&mut self) -> io::Result<bool> {
+        let entry = bounded_receive(Fd(-1), self.receive_bytes);
+        self.push(entry, Token::new(Op::Receive, 0, 0));
+        self.enter(Wait::one(Duration::from_secs(1)))?;
+        let mut answers = Vec::new();
+        self.drain(&mut answers);
+        Ok(answers.iter().all(|answer| answer.result == -libc::EBADF))
     }
 
     /// Accepts connections until the completion without `more`. Their descriptors come
@@ -165,11 +183,13 @@ impl Ring {
         self.push(entry.build(), token);
     }
 
-    /// Receives into provided buffers until the completion without `more`.
+    /// Receives into provided buffers until the completion without `more`. That comes when
+    /// [`Setup::receive_bytes`] are reached, so that a socket with much to receive takes turns with
+    /// the others.
     pub fn receive(&mut self, fd: RawFd, token: Token) {
         self.files.attach(&self.submitter, token.slot(), fd);
         let (fd, flags) = self.files.name(token.slot(), fd);
-        self.push(opcode::RecvMulti::new(fd, BUFFER_GROUP).build().flags(flags), token);
+        self.push(bounded_receive(fd, self.receive_bytes).flags(flags), token);
     }
 
     /// Connects a socket; `address` must be one that the message's owner keeps: it is copied here.
@@ -365,6 +385,20 @@ impl Drop for Ring {
         std::mem::forget(std::mem::take(&mut self.in_flight));
         std::mem::forget(std::mem::take(&mut self.datagrams));
     }
+}
+
+/// A multishot receive that brings at most `bytes` at a time and ends when it has brought as many
+/// in all; 0 is no bound. The kernel reads the latter from `optlen` of `struct io_uring_sqe`, for
+/// which the io-uring crate has no name.
+fn bounded_receive(fd: Fd, bytes: u32) -> squeue::Entry {
+    const OPTLEN_AT: usize = 44;
+    const _: () =
+        assert!(size_of::<squeue::Entry>() == 64, "an entry is laid out as in the kernel");
+    let mut entry = opcode::RecvMulti::new(fd, BUFFER_GROUP).len(bytes).build();
+    let optlen = (&raw mut entry).cast::<u8>().wrapping_add(OPTLEN_AT).cast::<u32>();
+    // SAFETY: these four bytes lie within the entry, are aligned, and any value is a valid one.
+    unsafe { optlen.write(bytes) };
+    entry
 }
 
 /// A socket address as the kernel reads it, kept for as long as the process lives.

@@ -9,6 +9,7 @@
 //! | `CQSIZE`, `CLAMP` | 5.5, 5.6 | room for a burst of every connection at once |
 //! | `NO_SQARRAY` | 6.6 | one indirection less; left out where refused |
 //! | incremental buffers | 6.12 | small receives share a large buffer; left out where refused |
+//! | bounded receives | 6.17 | one socket does not take all of a turn; left out where refused |
 
 use std::io;
 
@@ -27,6 +28,9 @@ pub struct Setup {
     pub buffers: u16,
     /// Bytes of each provided buffer.
     pub buffer_bytes: u32,
+    /// Bytes after which a receive has to be armed again; 0 is no bound, as is a kernel that knows
+    /// none.
+    pub receive_bytes: u32,
     /// Let receives share a buffer. Not for datagrams: what reaches the end of a buffer goes on in
     /// the next one on a stream, but of a datagram the rest is lost.
     pub buffers_shared: bool,
@@ -46,6 +50,7 @@ impl Default for Setup {
             completions: limits::RING_COMPLETIONS,
             buffers: limits::RECEIVE_BUFFERS,
             buffer_bytes: limits::RECEIVE_BUFFER_BYTES as u32,
+            receive_bytes: limits::RECEIVE_BYTES_PER_TURN as u32,
             buffers_shared: true,
             files: 0,
             large_pages: false,

@@ -135,6 +135,33 @@ fn buffers_come_back_for_as_long_as_bytes_come() {
     writer.join().expect("writer");
 }
 
+/// A socket that has much to receive is not received from without end, where the kernel knows how.
+#[test]
+fn a_receive_ends_after_its_bound() {
+    let setup = Setup { buffers: 8, buffer_bytes: 4096, receive_bytes: 5000, ..Setup::default() };
+    let mut ring = Ring::new(&setup).expect("this host has io_uring");
+    if ring.receive_bytes == 0 {
+        return;
+    }
+    let (mut client, server) = pair();
+    client.write_all(&[7; 20_000]).expect("write");
+    let token = Token::new(Op::Receive, 0, 0);
+    let mut left = 20_000;
+    // What is left in the end is no more than a receive may bring.
+    while left >= 10_000 {
+        ring.receive(server.as_raw_fd(), token);
+        let mut seen = Vec::new();
+        while seen.last().is_none_or(|last: &Completion| last.more) {
+            ring.enter(Wait::one(Duration::from_secs(5))).expect("enter");
+            ring.drain(&mut seen);
+        }
+        let bytes = seen.iter().map(|seen| seen.result).sum::<i32>();
+        assert!((5000..10_000).contains(&bytes), "{bytes} of {left}");
+        left -= bytes;
+        ring.recycle();
+    }
+}
+
 #[test]
 fn a_message_of_many_segments_arrives_whole_whatever_the_socket_takes() {
     let mut fixture = Fixture::new();

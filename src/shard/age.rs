@@ -2,8 +2,9 @@
 //!
 //! A class that evicts is as old as its items get: by Little's law an item stays for as long as it
 //! takes to evict as many as the class holds. That is counted over the last evictions of the shard,
-//! an eighth to a quarter of its memory; the ages of single items at the tail say little, for
-//! those on probation go young and those that were used go old. A class that does not evict is as old as the item that would go next.
+//! an eighth to a quarter of its memory; the ages of single items at the tail say little, for those
+//! on probation go young and those that were used go old. A class that does not evict is as old as
+//! the item that would go next.
 
 use super::slab::{CLASS_COUNT_MAX, ClassId};
 

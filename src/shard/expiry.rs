@@ -33,6 +33,9 @@ pub(super) struct Crawler {
     flushed_left: u32,
 }
 
+/// The bits of all classes.
+pub const CLASSES_ALL: u64 = u64::MAX;
+
 /// What a crawl did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Crawled {
@@ -62,9 +65,22 @@ impl Shard {
         }
     }
 
+    /// Has the next [`Shard::crawl`] begin at the first page.
+    pub fn start_crawl_over(&mut self) {
+        if self.crawler.chunk > 0 {
+            // Not walked to its end, so it must be walked again.
+            self.slabs.page_mut(PageId(self.crawler.page)).expires_first = 0;
+        }
+        (self.crawler.page, self.crawler.chunk) = (PAGE_FIRST, 0);
+        if self.crawler.flushed_left > 0 {
+            self.crawler.flushed_left = self.slabs.page_end().0;
+        }
+    }
+
     /// Looks at up to `budget` chunks and removes dead items. Call it again until it says that
-    /// it has finished; then everything that had expired or been flushed before is gone.
-    pub fn crawl(&mut self, budget: u32) -> Crawled {
+    /// it has finished; then everything that had expired or been flushed before is gone. Classes
+    /// are bits; what is of others is passed over.
+    pub fn crawl(&mut self, budget: u32, classes: u64) -> Crawled {
         let mut crawled = Crawled::default();
         let mut left = budget;
         while left > 0 {
@@ -76,19 +92,26 @@ impl Shard {
                 break;
             }
             self.crawler.page = page.0;
-            left = self.crawl_page(page, left, &mut crawled);
+            left = self.crawl_page(page, left, classes, &mut crawled);
         }
         crawled
     }
 
     /// Walks on in a page; returns what is left of the budget.
-    fn crawl_page(&mut self, page: PageId, budget: u32, crawled: &mut Crawled) -> u32 {
+    fn crawl_page(
+        &mut self,
+        page: PageId,
+        budget: u32,
+        classes: u64,
+        crawled: &mut Crawled,
+    ) -> u32 {
         let known = self.slabs.page(page);
+        let passed = classes >> known.class & 1 == 0;
         let idle = known.class == 0 || known.leaving || known.used == 0;
         let nothing = self.crawler.flushed_left == 0 && known.expires_first > self.now;
         if self.crawler.chunk == 0 {
-            if idle || nothing {
-                self.next_page();
+            if idle || nothing || passed {
+                self.next_page(classes);
                 return budget - 1;
             }
             // What is stored from now on notes its expiry here; the walk adds what it sees.
@@ -97,7 +120,7 @@ impl Shard {
         } else if idle {
             // Not walked to its end, so it must be walked again if it stays.
             self.slabs.page_mut(page).expires_first = 0;
-            self.next_page();
+            self.next_page(classes);
             return budget - 1;
         }
         let (count, units) = (self.slabs.chunk_count(page), self.slabs.chunk_units(page));
@@ -111,15 +134,18 @@ impl Shard {
             let seen = self.crawler.expires_first;
             let known = self.slabs.page_mut(page);
             known.expires_first = known.expires_first.min(seen);
-            self.next_page();
+            self.next_page(classes);
         }
         budget - walked.max(1)
     }
 
-    fn next_page(&mut self) {
+    fn next_page(&mut self, classes: u64) {
         self.crawler.page += 1;
         self.crawler.chunk = 0;
-        self.crawler.flushed_left = self.crawler.flushed_left.saturating_sub(1);
+        // A walk of some classes says nothing of what a flush has left in the others.
+        if classes == CLASSES_ALL {
+            self.crawler.flushed_left = self.crawler.flushed_left.saturating_sub(1);
+        }
     }
 
     fn crawl_chunk(&mut self, loc: Loc, crawled: &mut Crawled) {

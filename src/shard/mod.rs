@@ -14,7 +14,7 @@
 //!   `mover`: how pages change classes;
 //! - `expiry`: flushing, and the crawler that finds expired items;
 //! - `pin`, `upload`: large values that are sent from, or received into, the arena;
-//! - `stats`, `dump`, `evicted`: what administrators see;
+//! - `stats`, `dump`, `evicted`, `moves`: what administrators see;
 //! - `file`, `restore`: the cache in a file, and how it is found again.
 //!
 //! # How to use it from a loop
@@ -44,6 +44,7 @@ mod item;
 mod lists;
 mod lookup;
 mod mover;
+mod moves;
 mod options;
 mod pin;
 mod place;
@@ -62,10 +63,11 @@ use std::task::Waker;
 
 pub use dump::{DumpCursor, DumpItem};
 pub use evicted::{Evicted, EvictedRecord};
-pub use expiry::Crawled;
+pub use expiry::{CLASSES_ALL, Crawled};
 pub use file::{Found, Geometry, MemoryFile};
 pub use lookup::Hit;
 pub use mover::Reassigned;
+pub use moves::{PageMove, PageMoves};
 pub use options::{
     Access, Arithmetic, Computed, DeleteOptions, Deleted, GetOptions, Key, LruConfig, Miss,
     ShardConfig, StoreMode, StoreOptions, Stored, Vivify,
@@ -116,6 +118,7 @@ pub struct Shard {
     pins: Pins,
     /// While somebody watches.
     evicted: Option<Box<Evicted>>,
+    moves: Option<Box<PageMoves>>,
 }
 
 /// Address space for a later increase of the memory limit.
@@ -172,6 +175,7 @@ impl Shard {
             crawler: Crawler::default(),
             pins: Pins::default(),
             evicted: None,
+            moves: None,
             config,
         };
         shard.divide_memory(0);

@@ -173,19 +173,18 @@ impl Shard {
     /// Frees a page at once for a class that has nothing of its own to evict. False if no page
     /// of any other class can be freed.
     pub(super) fn force_page(&mut self, class: ClassId) -> bool {
-        let mut excluded = bit(class);
-        for _ in 0..FORCE_TRIES {
+        let (mut excluded, pages) = (bit(class), self.slabs.class(class).pages);
+        for _ in 0..=FORCE_TRIES {
             self.sweep(u32::MAX);
-            if self.slabs.add_page(class) {
+            if self.slabs.class(class).pages > pages || self.slabs.add_page(class) {
                 self.think_ahead(class);
                 return true;
             }
-            if !self.start_oldest(&mut excluded) {
+            if !self.start_oldest(&mut excluded, Some(class)) {
                 return false;
             }
         }
-        self.sweep(u32::MAX);
-        self.slabs.add_page(class)
+        false
     }
 
     /// Starts giving up a page because there are more than may be.
@@ -193,18 +192,18 @@ impl Shard {
         if self.is_resting() {
             return false;
         }
-        let started = self.start_oldest(&mut 0);
+        let started = self.start_oldest(&mut 0, None);
         if !started {
             self.mover.rest_until = self.sequence + REST_STORES;
         }
         started
     }
 
-    /// Starts giving up a page of the oldest class that has one to give. Classes that have none
-    /// are added to those excluded.
-    fn start_oldest(&mut self, excluded: &mut u64) -> bool {
+    /// Starts giving up a page of the oldest class that has one to give, for `taker` or because
+    /// there are too many. Classes that have none are added to those excluded.
+    fn start_oldest(&mut self, excluded: &mut u64, taker: Option<ClassId>) -> bool {
         while let Some((giver, _)) = self.oldest_class(*excluded) {
-            if self.start_at(giver, None) {
+            if self.start_at(giver, taker) {
                 return true;
             }
             *excluded |= bit(giver);
@@ -217,9 +216,10 @@ impl Shard {
         self.sequence < self.mover.rest_until
     }
 
-    fn start_at(&mut self, giver: ClassId, to: Option<ClassId>) -> bool {
+    fn start_at(&mut self, giver: ClassId, taker: Option<ClassId>) -> bool {
         let page = self.page_to_give(giver);
-        page.inspect(|&page| self.start(giver, page, to)).is_some()
+        self.take_down_move(giver, taker, page.is_some());
+        page.inspect(|&page| self.start(giver, page, taker)).is_some()
     }
 
     fn start(&mut self, class: ClassId, page: PageId, to: Option<ClassId>) {

@@ -70,6 +70,23 @@ impl Shard {
     /// memory. This may evict any item that is not pinned.
     #[inline]
     pub(super) fn make(&mut self, key: &[u8], shape: &Shape, recipe: &Recipe) -> Option<Loc> {
+        let (loc, left) = self.make_head(key, shape, recipe)?;
+        if left > 0 && !self.make_chain(loc, left) {
+            self.free_item(loc);
+            return None;
+        }
+        Some(loc)
+    }
+
+    /// Takes an item's first chunk only. Returns it, and how many bytes of the value have no room
+    /// in it.
+    #[inline]
+    pub(super) fn make_head(
+        &mut self,
+        key: &[u8],
+        shape: &Shape,
+        recipe: &Recipe,
+    ) -> Option<(Loc, usize)> {
         let total_bytes = shape.total_bytes();
         let single = total_bytes <= self.slabs.table.chunk_bytes_max();
         let class = if single {
@@ -81,12 +98,14 @@ impl Shard {
         self.write_head(loc, key, shape, recipe);
         if shape.parts & flag::LARGE != 0 {
             self.slabs.arena.set_large(loc, shape.value_bytes, Loc::NONE);
-            if !single && !self.make_chain(loc, shape) {
-                self.free_item(loc);
-                return None;
-            }
         }
-        Some(loc)
+        if single {
+            return Some((loc, 0));
+        }
+        let room = self.slabs.table.chunk_bytes_max() - shape.value_at();
+        let head_units = room / HEAD_UNIT_BYTES;
+        self.slabs.arena.header_mut(loc).length = head_units as u16;
+        Some((loc, shape.value_bytes - head_units * HEAD_UNIT_BYTES))
     }
 
     /// Writes header, optional parts and key; leaves the links of the header empty.
@@ -113,31 +132,41 @@ impl Shard {
         self.note_expiry(loc, recipe.exptime);
     }
 
-    /// Takes the continuation chunks of a value that does not fit the largest chunk.
-    fn make_chain(&mut self, loc: Loc, shape: &Shape) -> bool {
+    /// Takes the continuation chunks for the last `left` bytes of a value.
+    fn make_chain(&mut self, loc: Loc, mut left: usize) -> bool {
         self.reserve_head(loc, true);
-        let chunk_bytes_max = self.slabs.table.chunk_bytes_max();
-        let head_units = (chunk_bytes_max - shape.value_at()) / HEAD_UNIT_BYTES;
-        self.slabs.arena.header_mut(loc).length = head_units as u16;
-        let mut left = shape.value_bytes - head_units * HEAD_UNIT_BYTES;
-        let mut last = Loc::NONE;
+        let mut last = loc;
         while left > 0 {
-            let bytes = left.min(chunk_bytes_max - CONTINUATION_AT);
-            let class = self.slabs.table.class_for(CONTINUATION_AT + bytes);
-            let Some(next) = self.allocate(class) else { break };
-            let mut header = Header::new(kind::CONTINUATION, 0, bytes as u32, 0);
-            header.prev = loc;
-            *self.slabs.arena.header_mut(next) = header;
-            if last.is_none() {
-                self.slabs.arena.set_large(loc, shape.value_bytes, next);
-            } else {
-                self.slabs.arena.header_mut(last).next = next;
-            }
+            let Some((next, bytes)) = self.lengthen_chain(loc, last, left) else { break };
             last = next;
             left -= bytes;
         }
         self.reserve_head(loc, false);
         left == 0
+    }
+
+    /// Takes one chunk more for an item whose last chunk is `last` and of whose value `left` bytes
+    /// have no room yet. Returns it, and how many of them it has room for.
+    pub(super) fn lengthen_chain(
+        &mut self,
+        loc: Loc,
+        last: Loc,
+        left: usize,
+    ) -> Option<(Loc, usize)> {
+        let bytes = left.min(self.slabs.table.chunk_bytes_max() - CONTINUATION_AT);
+        let class = self.slabs.table.class_for(CONTINUATION_AT + bytes);
+        let next = self.allocate(class)?;
+        let mut header = Header::new(kind::CONTINUATION, 0, bytes as u32, 0);
+        header.prev = loc;
+        let arena = &mut self.slabs.arena;
+        *arena.header_mut(next) = header;
+        if last == loc {
+            let value_bytes = arena.value_bytes(loc);
+            arena.set_large(loc, value_bytes, next);
+        } else {
+            arena.header_mut(last).next = next;
+        }
+        Some((next, bytes))
     }
 
     /// Marks an unlinked item as one that must be left alone, so that what is evicted and moved

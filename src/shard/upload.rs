@@ -1,13 +1,15 @@
 //! Uploads: large values that are received straight into the arena.
 //!
-//! [`Shard::reserve`] takes the chunks and gives out the room; the connection fills it, with the
-//! shard's token or without; [`Shard::commit`] decides and makes the item findable. Until then it
-//! is pinned and in no list, so it can neither be seen, evicted nor moved.
+//! [`Shard::reserve`] takes the first chunk and gives out the room; the connection fills it, with
+//! the shard's token or without, and has [`Shard::extend`] take the next chunk, and so on: to make
+//! room for a value of many megabytes at once would keep everybody else waiting. [`Shard::commit`]
+//! decides and makes the item findable. Until then it is pinned and in no list, so it can neither
+//! be seen, evicted nor moved.
 
 use super::chain::{Piece, Writer};
 use super::item::{KEY_BYTES_MAX, Loc, mark};
 use super::place::Recipe;
-use super::slab::HeldValue;
+use super::slab::{HeldValue, PageId};
 use super::store::Verdict;
 use super::{Key, Shard, StoreMode, StoreOptions, Stored};
 
@@ -16,22 +18,20 @@ use super::{Key, Shard, StoreMode, StoreOptions, Stored};
 #[must_use = "room that is neither committed nor released is lost"]
 pub struct Reservation {
     value: HeldValue,
-    /// What is still to be filled of the current piece.
+    /// What is still to be filled of the current piece, which is the last one.
     rest: Piece,
     /// Bytes still to be filled in all.
     remaining: usize,
+    /// How many of them have no chunk yet.
+    unplaced: usize,
     hash: u64,
     options: StoreOptions,
 }
 
 impl Reservation {
-    /// The next room to be filled, empty only when all is. Not necessarily all that remains.
+    /// The next room to be filled. When it is empty although bytes remain, there is more after
+    /// [`Shard::extend`].
     pub fn writable(&mut self) -> &mut [u8] {
-        if self.rest.bytes == 0
-            && let Some(next) = self.value.following(&self.rest)
-        {
-            self.rest = next;
-        }
         let rest = self.rest;
         self.value.bytes_mut(&rest)
     }
@@ -55,7 +55,7 @@ impl Reservation {
 }
 
 impl Shard {
-    /// Takes memory for a value of `value_bytes` that is to be stored under `key`.
+    /// Takes the first memory for a value of `value_bytes` that is to be stored under `key`.
     ///
     /// # Errors
     /// `TooLarge` or `OutOfMemory`; the present item is then removed if the options say so.
@@ -71,13 +71,53 @@ impl Shard {
             return Err(self.fail(key, options, Stored::TooLarge));
         }
         self.count_set(&shape);
-        let Some(loc) = self.make(key.bytes, &shape, &recipe) else {
+        let Some((loc, unplaced)) = self.make_head(key.bytes, &shape, &recipe) else {
             return Err(self.fail(key, options, Stored::OutOfMemory));
         };
         self.hold(loc);
         let value = HeldValue::new(&self.slabs.arena, loc);
-        let rest = value.first();
-        Ok(Reservation { value, rest, remaining: value_bytes, hash: key.hash, options: *options })
+        let rest = Piece { bytes: value_bytes - unplaced, ..value.first() };
+        let (hash, options) = (key.hash, *options);
+        Ok(Reservation { value, rest, remaining: value_bytes, unplaced, hash, options })
+    }
+
+    /// Takes the next memory for a value, when all that was taken is filled. False if there is
+    /// none.
+    ///
+    /// # Panics
+    /// If there is room left to be filled.
+    pub fn extend(&mut self, reservation: &mut Reservation) -> bool {
+        let Reservation { value, rest, unplaced, .. } = reservation;
+        assert!(rest.bytes == 0, "room is filled before more is taken");
+        let Some((next, bytes)) = self.lengthen_chain(value.loc, rest.loc, *unplaced) else {
+            return false;
+        };
+        self.slabs.page_mut(PageId::of(next)).held += 1;
+        *rest = Piece::continuation(&self.slabs.arena, next);
+        *unplaced -= bytes;
+        true
+    }
+
+    /// Gives up a value for whose rest there is no memory: as if it had been refused.
+    pub fn refuse_rest(&mut self, reservation: Reservation) -> Stored {
+        let Reservation { value, hash, options, .. } = reservation;
+        let mut buffer = [0; KEY_BYTES_MAX];
+        let key = self.key_of_upload(value.loc, hash, &mut buffer);
+        self.discard(value.loc);
+        self.fail(&key, &options, Stored::OutOfMemory)
+    }
+
+    /// The key that a value in the making will have.
+    fn key_of_upload<'b>(
+        &self,
+        loc: Loc,
+        hash: u64,
+        buffer: &'b mut [u8; KEY_BYTES_MAX],
+    ) -> Key<'b> {
+        let bytes = self.slabs.arena.key(loc);
+        let length = bytes.len();
+        buffer[..length].copy_from_slice(bytes);
+        Key { bytes: &buffer[..length], hash }
     }
 
     /// What [`Shard::reserve`] does for a value that is known to have no place: counts the failure
@@ -95,10 +135,7 @@ impl Shard {
         let Reservation { value, hash, options, .. } = reservation;
         let loc = value.loc;
         let mut buffer = [0; KEY_BYTES_MAX];
-        let bytes = self.slabs.arena.key(loc);
-        let length = bytes.len();
-        buffer[..length].copy_from_slice(bytes);
-        let key = Key { bytes: &buffer[..length], hash };
+        let key = self.key_of_upload(loc, hash, &mut buffer);
         match self.admit(&key, &options) {
             Verdict::Insert => self.commit_new(&key, &options, loc),
             Verdict::Replace(old) => self.commit_over(&key, old, loc),

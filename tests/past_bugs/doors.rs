@@ -220,3 +220,43 @@ fn commit_822fa941b_no_call_is_forbidden_that_is_needed() {
     server.signal(Signal::SIGTERM);
     assert!(server.wait().status.success());
 }
+
+/// memcached read the description of a file of `-e` line by line, and on past its end where the
+/// last line had none. Here nothing in it is text: whatever has no end of line, or ends too early,
+/// is refused, and the server starts empty.
+#[test]
+fn commit_0d77dc6c3_a_restart_file_without_a_newline() {
+    let path = scratch_path("commit-0d77dc6c3");
+    let name = path.to_str().expect("the path is text");
+    let args = ["-e", name, "-m", "8", "-I", "512k"];
+    let stop = |server: Server| {
+        server.signal(Signal::SIGUSR1);
+        assert!(server.wait().status.success());
+    };
+    let first = server(&args);
+    first.connect().expect("set key 0 0 5\r\nvalue\r\n", "STORED\r\n");
+    stop(first);
+    let bytes = std::fs::read(&path).expect("a memory file");
+    let mut head_without_end = bytes.clone();
+    head_without_end[..4096].fill(b'x');
+    let one_line = "K".repeat(bytes.len());
+    for damaged in [&bytes[..bytes.len() - 1], b"Kversion", &head_without_end, one_line.as_bytes()]
+    {
+        std::fs::write(&path, damaged).expect("the scratch folder takes a file");
+        let mut server = server(&args);
+        assert!(server.log().contains("is not used: "), "{}", server.log());
+        server.connect().expect("get key\r\n", "END\r\n");
+        assert_serves(&mut server);
+        stop(server);
+    }
+    // What memcached would have kept beside it is nobody's business here.
+    let beside = scratch_path("commit-0d77dc6c3.meta");
+    std::fs::write(&beside, "Kpage_size").expect("the scratch folder takes a file");
+    let mut server = server(&args);
+    assert_serves(&mut server);
+    stop(server);
+    assert_eq!(std::fs::read(&beside).expect("it is there"), b"Kpage_size");
+    for path in [path, beside] {
+        let _ = std::fs::remove_file(path);
+    }
+}

@@ -123,6 +123,33 @@ fn a_signal_renews_the_certificate() {
     });
 }
 
+/// A key that takes its time to be read, as on a disk that hangs, keeps nobody waiting but the one
+/// who asked for it; his requests are answered in order.
+#[test]
+fn a_slow_disk_holds_up_no_core() {
+    let certificates = Certificates::new("slow");
+    let server = server(&certificates, &["-t", "2"]);
+    let tunnel = tunnel(&certificates, &server);
+    let (mut asks, mut others) = (tunnel.connect(), [tunnel.connect(), tunnel.connect()]);
+    others.iter_mut().for_each(Wire::assert_in_step);
+    let key = certificates.text("server.key");
+    let kept = fs::read(&key).expect("it is there");
+    fs::remove_file(&key).expect("it can be removed");
+    nix::unistd::mkfifo(key.as_str(), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    asks.send("mn\r\nrefresh_certs\r\nmn\r\n");
+    asks.expect("", "MN\r\n");
+    for _ in 0..20 {
+        others.iter_mut().for_each(Wire::assert_in_step);
+    }
+    assert!(asks.is_silent_for(Duration::from_millis(100)), "the key has not been read yet");
+    fs::write(&key, "broken").expect("somebody reads the pipe");
+    assert!(asks.line().contains("Error loading the key"));
+    asks.expect("", "MN\r\n");
+    fs::remove_file(&key).expect("it can be removed");
+    fs::write(&key, kept).expect("it can be written");
+    asks.expect("refresh_certs noreply\r\nrefresh_certs\r\nmn\r\n", "OK\r\nMN\r\n");
+}
+
 #[test]
 fn without_tls_there_is_nothing_to_refresh() {
     let server = Server::ringcached(&[]);

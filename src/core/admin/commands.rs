@@ -6,6 +6,8 @@ use super::facts::for_each_shard;
 use super::live::Live;
 use crate::config::limits::MIB;
 use crate::conn::ConnId;
+use crate::core::client::Task;
+use crate::core::handshakes::Refreshed;
 use crate::core::state::State;
 use crate::protocol::admin::{Automove, Checked, Lru, LruMode};
 use crate::protocol::reply::line;
@@ -78,17 +80,35 @@ impl State {
         line::OK
     }
 
-    /// Reads the certificates again. What is wrong with them is the answer.
+    /// Has the certificates read again, which is not done here: a disk may be slow. The
+    /// connection's requests wait until that is done.
     pub(super) fn refresh_certificates(&mut self, id: ConnId, noreply: bool) {
-        let outcome = match &self.shared.tls {
-            Some(keeper) => keeper.refresh(),
-            None => Err("Error TLS not enabled".to_owned()),
-        };
-        match outcome {
+        if self.shared.tls.is_none() {
+            if !noreply {
+                self.reply(id, b"Error TLS not enabled\r\n");
+            }
+            return;
+        }
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.task = Some(Task::Refresh { noreply });
+        client.conn.pause();
+        self.shared.handshakes.refresh(self.index, id);
+    }
+
+    /// The certificates were read again. What is wrong with them is the answer.
+    pub(in crate::core) fn refreshed(&mut self, refreshed: &Refreshed) {
+        let id = refreshed.client;
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let Some(Task::Refresh { noreply }) = client.task.take() else { return };
+        match &refreshed.outcome {
             _ if noreply => {}
             Ok(()) => self.reply(id, line::OK),
             Err(why) => self.reply(id, format!("{why}\r\n").as_bytes()),
         }
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.conn.resume();
+        self.feed_alone(id, &[]);
+        self.list(id);
     }
 
     pub(super) fn reassign(&self, classes: Checked<(i32, i32)>) -> Answer {

@@ -8,6 +8,7 @@ use crate::core::shared::Note;
 use crate::core::state::State;
 use crate::protocol::admin::{Checked, CrawlTarget, Crawler, WatchStreams};
 use crate::protocol::reply::line;
+use crate::shard::CLASSES_ALL;
 
 type Answer = &'static [u8];
 
@@ -34,19 +35,20 @@ impl State {
         Some(line::OK)
     }
 
-    /// Starts a walk on every shard. Which classes were named makes no difference: a walk goes
-    /// by pages and passes over those in which nothing has expired.
+    /// Starts a walk on every shard. memcached refuses one while another is under way; here it
+    /// follows.
     fn crawl(&self, target: Checked<CrawlTarget>) -> Answer {
         if !self.shared.admin.live().crawler.enabled {
             return line::CRAWLER_DISABLED;
         }
-        match target {
+        let classes = match target {
             Err(answer) => return answer,
             Ok(CrawlTarget::Hash) => return line::CRAWLER_ERROR,
             Ok(CrawlTarget::Classes(0)) => return line::CRAWLER_NOTHING,
-            Ok(_) => {}
-        }
-        self.shared.tell_all(Note::Crawl);
+            Ok(CrawlTarget::Classes(classes)) => classes,
+            Ok(CrawlTarget::All) => CLASSES_ALL,
+        };
+        self.shared.tell_all(Note::Crawl { classes });
         line::OK
     }
 
@@ -72,9 +74,7 @@ impl State {
         client.conn.parser.swallow(usize::MAX);
         admin.update_traced();
         self.registry().set_doing(id, Doing::Watching);
-        if streams.contains(WatchStreams::EVICTIONS) {
-            self.take_down_evictions(true);
-        }
+        self.tell_shards_of_watchers();
         line::OK
     }
 
@@ -82,9 +82,7 @@ impl State {
     pub(in crate::core) fn end_task(&mut self, id: ConnId, task: &Task) {
         if matches!(task, Task::Watch) {
             self.shared.admin.watch.remove(self.index, id);
-            if !self.shared.admin.watch.wants(WatchStreams::EVICTIONS) {
-                self.take_down_evictions(false);
-            }
+            self.tell_shards_of_watchers();
             self.shared.admin.update_traced();
         }
     }

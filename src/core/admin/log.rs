@@ -18,7 +18,7 @@ use crate::core::state::State;
 use crate::core::trace::{Event, Seen};
 use crate::protocol::admin::WatchStreams;
 use crate::protocol::key::KEY_BYTES_MAX;
-use crate::shard::{EvictedRecord, Miss, Shard, Stored};
+use crate::shard::{ClassId, EvictedRecord, Miss, PageMove, PageMoves, Shard, Stored};
 
 /// Lines that a core has written in this turn.
 pub(in crate::core) struct Log {
@@ -138,9 +138,13 @@ impl State {
         self.log_to_send = text;
     }
 
-    /// Has the shards take down what they evict, or no longer.
-    pub(super) fn take_down_evictions(&self, wanted: bool) {
-        for_each_shard(&self.shared, |shard| shard.watch_evictions(wanted));
+    /// Has the shards take down what watchers want to know of them, and no more.
+    pub(super) fn tell_shards_of_watchers(&self) {
+        let watch = &self.shared.admin.watch;
+        for_each_shard(&self.shared, |shard| {
+            shard.watch_evictions(watch.wants(WatchStreams::EVICTIONS));
+            shard.watch_moves(watch.wants(WatchStreams::SYSEVENTS));
+        });
     }
 
     /// Makes log lines of what the shards have evicted since some core last did so.
@@ -158,6 +162,18 @@ impl State {
             evicted.clear();
         }
         self.evicted = evicted;
+    }
+
+    /// Makes log lines of the pages that began to move since some core last did so.
+    pub(in crate::core) fn log_moves(&mut self) {
+        for number in 0..self.shared.shards.len() {
+            let mut moves = PageMoves::default();
+            self.shared.shards[number].run(&mut |shard: &mut Shard| moves = shard.take_moves());
+            for page_move in moves.iter() {
+                self.log(WatchStreams::SYSEVENTS, |line| put_move(line, page_move));
+            }
+            self.counters().log_dropped.add(moves.lost());
+        }
     }
 
     /// Makes log lines and counts of what a group's operations did.
@@ -262,6 +278,13 @@ fn put_evicted(line: &mut Vec<u8>, key: &[u8], record: EvictedRecord) {
     let rest =
         format_args!(" fetch={fetched} ttl={ttl_s} la={idle_s} clsid={class} size={value_bytes}");
     put(line, rest);
+}
+
+fn put_move(line: &mut Vec<u8>, page_move: PageMove) {
+    const POOL: ClassId = ClassId(0);
+    let (from, to) = (page_move.from.0, page_move.to.unwrap_or(POOL).0);
+    let state = if page_move.started { "ok" } else { "fail" };
+    put(line, format_args!("type=slab_move src={from} dst={to} state={state}"));
 }
 
 fn stored(outcome: Stored) -> (&'static str, u8) {

@@ -1,10 +1,10 @@
 //! The sizes of chunks: a table made once from the configuration.
 //!
-//! Sizes grow by a constant factor from the smallest to the largest chunk, each rounded up to
-//! the unit of locations. Where memory is not short, they grow by that unit alone below 128 bytes: a
+//! Sizes grow by a constant factor from the smallest to the largest chunk, each rounded up to the
+//! unit of locations. Where memory is not short, they grow by that unit alone below 128 bytes: a
 //! step of 1.25 there costs small items, of which there are most, up to a fifth, and the five more
-//! classes take five more pages. memcached's smallest chunk is its 48 bytes of header plus `-n`; here
-//! it is 16 plus `-n`, because the header is that much smaller and rounding costs less so.
+//! classes take five more pages. memcached's smallest chunk is its 48 bytes of header plus `-n`;
+//! here it is 16 plus `-n`, because the header is that much smaller and rounding costs less so.
 
 use super::PAGE_BYTES;
 use crate::shard::item::{HEADER_BYTES, LOC_UNIT_BYTES};

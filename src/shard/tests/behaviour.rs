@@ -2,8 +2,8 @@
 
 use super::{key, read, set, shard_of};
 use crate::shard::{
-    Access, Arithmetic, Computed, DeleteOptions, GetOptions, Key, Miss, Shard, ShardConfig,
-    StoreMode, StoreOptions, Stored, Vivify, hash_key,
+    Access, Arithmetic, CLASSES_ALL, Computed, DeleteOptions, GetOptions, Key, Miss, Shard,
+    ShardConfig, StoreMode, StoreOptions, Stored, Vivify, hash_key,
 };
 
 fn store(shard: &mut Shard, mode: StoreMode, name: &[u8], value: &[u8]) -> Stored {
@@ -63,13 +63,13 @@ fn items_expire_at_their_second_and_the_crawler_takes_them_away() {
         shard.store(&key(&name), &StoreOptions::new(StoreMode::Set, 0, exptime), b"value");
     }
     shard.set_now(9);
-    assert_eq!(shard.crawl(10_000).reclaimed, 0);
+    assert_eq!(shard.crawl(10_000, CLASSES_ALL).reclaimed, 0);
     shard.set_now(10);
     assert_eq!(read(&mut shard, &0_u32.to_le_bytes()), None);
     assert_eq!(shard.last_miss(), Miss::Expired);
     let mut reclaimed = 0;
     loop {
-        let crawled = shard.crawl(100);
+        let crawled = shard.crawl(100, CLASSES_ALL);
         reclaimed += crawled.reclaimed;
         if crawled.finished {
             break;
@@ -77,7 +77,7 @@ fn items_expire_at_their_second_and_the_crawler_takes_them_away() {
     }
     assert_eq!(reclaimed, 499);
     assert_eq!(shard.report().items, 500);
-    assert_eq!(shard.crawl(u32::MAX).checked, 0);
+    assert_eq!(shard.crawl(u32::MAX, CLASSES_ALL).checked, 0);
     shard.check();
 }
 
@@ -88,9 +88,30 @@ fn a_crawl_after_a_flush_frees_everything() {
         set(&mut shard, &number.to_le_bytes(), b"value");
     }
     shard.flush(0);
-    assert_eq!(shard.crawl(u32::MAX).reclaimed, 1_000);
+    assert_eq!(shard.crawl(u32::MAX, CLASSES_ALL).reclaimed, 1_000);
     assert_eq!(shard.report().items, 0);
     assert_eq!(shard.report().item_bytes, 0);
+}
+
+#[test]
+fn a_crawl_of_one_class_leaves_the_others() {
+    let mut shard = shard_of(8);
+    let value = [0; 5_000];
+    for number in 0..200_u32 {
+        let value = &value[..if number % 2 == 0 { 5 } else { 5_000 }];
+        set(&mut shard, &number.to_le_bytes(), value);
+    }
+    let wide = shard.class_table().class_for(5_050);
+    shard.flush(0);
+    // A walk of all that has begun is not disturbed.
+    shard.crawl(10, CLASSES_ALL);
+    let items = shard.report().items;
+    shard.start_crawl_over();
+    assert_eq!(shard.crawl(u32::MAX, 1 << wide.0).reclaimed, 100);
+    assert_eq!(shard.report().items, items - 100);
+    shard.check();
+    assert_eq!(shard.crawl(u32::MAX, CLASSES_ALL).reclaimed as u64, items - 100);
+    assert_eq!(shard.report().items, 0);
 }
 
 #[test]

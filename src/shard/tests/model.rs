@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use super::{Random, key, set};
 use crate::shard::{
-    Access, Arithmetic, ClassId, Computed, DeleteOptions, Deleted, Pinned, Reservation, Shard,
-    ShardConfig, StoreMode, StoreOptions, Stored,
+    Access, Arithmetic, CLASSES_ALL, ClassId, Computed, DeleteOptions, Deleted, Pinned,
+    Reservation, Shard, ShardConfig, StoreMode, StoreOptions, Stored,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -290,6 +290,11 @@ impl Model {
         }
         let mut rest = entry.value.as_slice();
         while reservation.remaining() > 0 {
+            if reservation.writable().is_empty() && !self.shard.extend(&mut reservation) {
+                self.settle(&name);
+                let stored = self.shard.refuse_rest(reservation);
+                return self.refuse(&name, stored);
+            }
             let room = reservation.writable();
             let count = room.len().min(1 + self.random.below(100_000) as usize);
             room[..count].copy_from_slice(&rest[..count]);
@@ -305,7 +310,12 @@ impl Model {
         match self.random.below(40) {
             0..12 => self.shard.set_now(self.shard.now() + 1),
             12..20 => {
-                self.shard.crawl(self.random.below(2_000) as u32);
+                let budget = self.random.below(2_000) as u32;
+                let classes = [CLASSES_ALL, CLASSES_ALL, 0b1010][self.random.below(3) as usize];
+                if self.random.below(4) == 0 {
+                    self.shard.start_crawl_over();
+                }
+                self.shard.crawl(budget, classes);
             }
             20..28 => {
                 self.shard.maintain(self.random.below(300) as u32);

@@ -79,6 +79,26 @@ fn bmemcached() {
     });
 }
 
+/// Clients that have a password, by SASL or, where they know none, by memcached's way in text.
+#[test]
+fn credentials() {
+    let users = scratch_path("clients.users");
+    std::fs::write(&users, "ann:right\n").expect("the scratch folder takes a file");
+    for cores in CORES {
+        let text = ["-Y", users.to_str().expect("a path in UTF-8"), "-t", cores];
+        let text = Server::ringcached(&text);
+        let variables = [("MEMCACHED_SASL_PWDB", users.as_path())];
+        let sasl = Server::ringcached_with(&variables, &["-S", "-t", cores]);
+        for (client, server) in [("pymemcache", &text), ("bmemcached", &sasl), ("pylibmc", &sasl)] {
+            let interpreter = clients_dir().join("python/bin/python");
+            let mut command = bounded(interpreter);
+            command.arg(script("credentials.py")).args([client, &server.address(), "ann", "right"]);
+            assert!(run(&mut command).contains("passed"));
+        }
+    }
+    let _ = std::fs::remove_file(users);
+}
+
 #[test]
 fn memjs() {
     let packages = clients_dir().join("node");

@@ -54,6 +54,31 @@ fn bmemcached() {
     });
 }
 
+/// Clients that have a password; pylibmc, which knows no TLS, comes through the tunnel.
+#[test]
+fn credentials() {
+    let certificates = Certificates::new("credentials");
+    let users = scratch_path("tls-clients.users");
+    std::fs::write(&users, "ann:right\n").expect("the scratch folder takes a file");
+    let (option, authority) =
+        (certificates.option_with_authority(), certificates.text("authority.pem"));
+    for cores in CORES {
+        let args = ["-Z", "-o", &option, "-t", cores];
+        let file = users.to_str().expect("a path in UTF-8");
+        let text = Server::ringcached(&[&args[..], &["-Y", file]].concat());
+        let variables = [("MEMCACHED_SASL_PWDB", users.as_path())];
+        let sasl = Server::ringcached_with(&variables, &[&args[..], &["-S"]].concat());
+        for (client, server) in [("pymemcache", &text), ("bmemcached", &sasl)] {
+            let address = server.address();
+            python("credentials.py", &[client, &address, "ann", "right", &authority]);
+        }
+        let tunnel = tunnel(&certificates, &sasl);
+        let address = format!("127.0.0.1:{}", tunnel.port());
+        python("credentials.py", &["pylibmc", &address, "ann", "right"]);
+    }
+    let _ = std::fs::remove_file(users);
+}
+
 #[test]
 fn python_ssl() {
     let certificates = Certificates::new("python-ssl");

@@ -79,7 +79,7 @@ struct ClassTurnover {
 }
 
 /// Evictions of a class from which on they tell an age.
-const EVICTIONS_MIN: u32 = 8;
+const EVICTIONS_MIN: u32 = 32;
 /// What part of the shard's memory has to be evicted before ages are told, and after what part the
 /// earlier half is forgotten.
 const WINDOW_PARTS: (usize, usize) = (8, 4);
@@ -115,11 +115,13 @@ impl Turnover {
         class.pages == pages && class.settling >= EVICTIONS_MIN.max(page_chunks / 2)
     }
 
-    /// Whether a class of so many pages has evicted since it got the last of them, so that its age
-    /// counts all of them: while it fills a page, it looks older than it is.
-    pub(super) fn knows(&self, class: ClassId, pages: u32, page_chunks: u32) -> bool {
-        pages < self.classes[usize::from(class.0)].pages
-            || self.is_settled(class, pages, page_chunks)
+    /// Whether a class of so many pages evicts, but not for long enough since it got the last of
+    /// them to tell its age: while it fills a page, it looks older than it is.
+    pub(super) fn is_unsure(&self, class: ClassId, pages: u32, page_chunks: u32) -> bool {
+        let known = &self.classes[usize::from(class.0)];
+        let is_few = known.evictions < EVICTIONS_MIN;
+        let is_new = pages >= known.pages && !self.is_settled(class, pages, page_chunks);
+        known.evictions > 0 && (is_few || is_new)
     }
 
     /// How long the items of a class that holds so many stay, if that can be told.

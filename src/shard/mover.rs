@@ -141,7 +141,7 @@ impl Shard {
             _ => return,
         };
         let Some((giver, age)) = self.oldest_class(bit(class)) else { return };
-        if self.is_filling(giver) {
+        if self.is_unsure(giver) {
             return;
         }
         let share = page_share(self.slabs.class(giver).pages, taker.pages);
@@ -269,13 +269,11 @@ impl Shard {
         self.pressure.turnover.is_settled(class, known.pages, known.chunks_per_page)
     }
 
-    /// Whether a class that evicts has a page that it had not when it last did.
-    fn is_filling(&self, class: ClassId) -> bool {
+    /// Whether it can't be told yet how old a class is.
+    fn is_unsure(&self, class: ClassId) -> bool {
         let known = self.slabs.class(class);
-        let turnover = &self.pressure.turnover;
-        self.stay(class).is_some()
-            && !turnover.knows(class, known.pages, known.chunks_per_page)
-            && !self.has_spare_page(class)
+        !self.has_spare_page(class)
+            && self.pressure.turnover.is_unsure(class, known.pages, known.chunks_per_page)
     }
 
     /// How long the items of a class stay, if it evicts.

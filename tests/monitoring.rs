@@ -202,3 +202,27 @@ fn memcached_tool_dumps_keys_and_values() {
         assert!(line.ends_with(&format!(" {}", 20 * n)), "{line}");
     }
 }
+
+/// The mark that firewalls and routes go by is on the sockets that listen and on what they accept,
+/// where ss(8) shows it.
+#[test]
+fn sockets_carry_the_mark_of_sock_cookie_id() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root may mark sockets; run it as root");
+        return;
+    }
+    for (args, is_marked) in [(&["-o", "sock_cookie_id=4660"][..], true), (&[], false)] {
+        let server = Server::ringcached(args);
+        let mut wire = server.connect();
+        wire.assert_in_step();
+        let filter = format!("sport = :{}", server.port());
+        let listed = Command::new("ss").args(["--tcp", "--all", "-n", "-e", &filter]).output();
+        let listed = listed.expect("ss runs: tests/setup.sh installs it").stdout;
+        let listed = String::from_utf8(listed).expect("text");
+        for state in ["LISTEN", "ESTAB"] {
+            let line = listed.lines().find(|line| line.starts_with(state));
+            let line = line.unwrap_or_else(|| panic!("no {state} in {listed}"));
+            assert_eq!(line.contains(" fwmark:0x1234"), is_marked, "{line}");
+        }
+    }
+}

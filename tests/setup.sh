@@ -6,8 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 clients=${CARGO_TARGET_DIR:-target}/clients
 
-debian=(gcc libc6-dev git libcache-memcached-perl libmemcached-tools libsasl2-modules memcached nginx-light openssl php-cli
-  php-memcache php-memcached procps python3-venv ruby ruby-dalli strace systemd util-linux)
+debian=(gcc iproute2 libc6-dev git libcache-memcached-perl libmemcached-tools libsasl2-modules memcached
+  nginx-light openssl php-cli php-memcache php-memcached procps python3-venv ruby ruby-dalli strace systemd util-linux)
 python=(python-memcached==1.62 pymemcache==4.0.0 pylibmc==1.6.3 python-binary-memcached==0.33.0)
 node=(memjs@1.3.2)
 

@@ -179,10 +179,14 @@ pub const TLS_RECORD_EXTRA_BYTES: usize = 64;
 /// Plain text in one record: as much as makes the record fill a block.
 pub const TLS_RECORD_PLAIN_BYTES: usize = BLOCK_BYTES - TLS_RECORD_EXTRA_BYTES;
 /// Plain text that is sealed for one connection in one turn; the rest waits for the next.
-pub const TLS_SEALED_BYTES_PER_TURN: usize = 8 * TLS_RECORD_PLAIN_BYTES;
+pub const TLS_SEALED_BYTES_PER_TURN: usize = 2 * TLS_RECORD_PLAIN_BYTES;
 /// Sessions kept by `-o ssl_session_cache` for each way of checking clients.
 pub const TLS_SESSIONS_KEPT: usize = 4096;
 
+const _: () = assert!(
+    TLS_SEALED_BYTES_PER_TURN <= SEND_BYTES_PER_TURN,
+    "what is sealed in a turn is sent in it"
+);
 const _: () = assert!(TLS_RECORD_PLAIN_BYTES <= 1 << 14, "what TLS allows in a record");
 
 // ---- Logging and background work ----

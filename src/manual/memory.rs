@@ -21,9 +21,10 @@
 //!
 //! Items larger than the largest chunk (512 KB) are chains of chunks. They are sent from where they
 //! lie, and received into where they will lie: a connection never holds a copy, so eight readers
-//! of one value of 48 MB take no memory (`tests/large.rs`). Between two of its pieces other
-//! connections have their turn; `python3 benches/large.py` measures what small requests pay while
-//! values of 64 MB stream through their core.
+//! of one value of 48 MB take no memory (`tests/large.rs`). The chunks of a value that comes in are
+//! taken one by one, as they are filled; where memory ends amid a value, that is refused and its
+//! rest dropped. Between two of its pieces other connections have their turn
+//! ([`costs`](super::costs)).
 //!
 //! # Slab classes
 //!

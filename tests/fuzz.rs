@@ -2,11 +2,10 @@
 //!
 //! Each case is a stream in the text, meta or binary protocol, made of requests of which some were
 //! cut, doubled or overwritten. Two servers that have seen the same cases so far get it: one in one
-//! piece, the other in pieces of random lengths. Their replies must be the same to the byte, but for
-//! CAS ids, of which a large value that comes in pieces takes more than one; and each must end the
-//! connection when it has answered. A run makes [`CASES`] cases a
-//! protocol, or as many as `FUZZ_CASES` says; a failure names the seed, which `FUZZ_SEED` starts
-//! with:
+//! piece, the other in pieces of random lengths. Their replies must be the same to the byte, but
+//! for CAS ids, of which a large value that comes in pieces takes more than one; and each must end
+//! the connection when it has answered. A run makes [`CASES`] cases a protocol, or as many as
+//! `FUZZ_CASES` says; a failure names the seed, which `FUZZ_SEED` starts with:
 //!
 //! ```text
 //! FUZZ_CASES=100000 cargo test --test fuzz
@@ -112,8 +111,8 @@ fn frame(random: &mut Random) -> Vec<u8> {
     frame
 }
 
-/// Does damage to a request: cuts its end off, writes over a byte, or doubles a part. No digit comes
-/// of it, lest a time to live should end between the two servers.
+/// Does damage to a request: cuts its end off, writes over a byte, or doubles a part. No digit
+/// comes of it, lest a time to live should end between the two servers.
 fn damage(random: &mut Random, request: &mut Vec<u8>) {
     match random.below(3) {
         0 => request.truncate(random.below(request.len() + 1)),

@@ -15,6 +15,7 @@ use crate::config::limits::{BLOCK_BYTES, SEND_BYTES_PER_TURN};
 
 /// Segments that one `sendmsg` carries; the rest follows with the next.
 const SEGMENTS_PER_SEND: usize = 16;
+
 /// A fixed piece of memory for reply text or for a request that came in parts.
 pub struct Block {
     bytes: Box<[u8; BLOCK_BYTES]>,

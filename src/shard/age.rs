@@ -49,6 +49,16 @@ pub(super) struct Moment {
     pub(super) sequence: u64,
 }
 
+impl Moment {
+    /// What has passed since another one.
+    const fn since(self, earlier: Self) -> Self {
+        Self {
+            now_s: self.now_s.saturating_sub(earlier.now_s),
+            sequence: self.sequence.saturating_sub(earlier.sequence),
+        }
+    }
+}
+
 /// What an eviction is measured by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Memory {
@@ -73,7 +83,9 @@ pub(super) struct Turnover {
 #[derive(Clone, Copy, Debug, Default)]
 struct ClassTurnover {
     pages: u32,
+    /// All evictions since it has had so many.
     settling: u32,
+    /// Those since `since`.
     evictions: u32,
     since: Moment,
 }
@@ -127,10 +139,12 @@ impl Turnover {
     /// How long the items of a class that holds so many stay, if that can be told.
     pub(super) fn age(&self, class: ClassId, items: u32, now: Moment) -> Option<Age> {
         let class = &self.classes[usize::from(class.0)];
-        let stay = |elapsed: u64| elapsed * u64::from(items) / u64::from(class.evictions);
+        let stay =
+            |elapsed: u64| elapsed.saturating_mul(u64::from(items)) / u64::from(class.evictions);
+        let elapsed = now.since(class.since);
         (self.is_full && class.evictions >= EVICTIONS_MIN).then(|| Age {
-            idle_s: stay(u64::from(now.now_s - class.since.now_s)).try_into().unwrap_or(u32::MAX),
-            stores: stay(now.sequence - class.since.sequence),
+            idle_s: stay(elapsed.now_s.into()).try_into().unwrap_or(u32::MAX),
+            stores: stay(elapsed.sequence),
         })
     }
 }
@@ -138,8 +152,9 @@ impl Turnover {
 impl ClassTurnover {
     fn forget_half(&mut self, now: Moment) {
         self.evictions /= 2;
-        self.since.now_s += (now.now_s - self.since.now_s) / 2;
-        self.since.sequence += (now.sequence - self.since.sequence) / 2;
+        let elapsed = now.since(self.since);
+        self.since.now_s += elapsed.now_s / 2;
+        self.since.sequence += elapsed.sequence / 2;
     }
 }
 

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A folder of certificates and keys, removed at the end. `NAME.pem` is the certificate, `NAME.key`
 /// its key; names are `authority`, `server`, `client` and `stranger`.
@@ -15,8 +16,11 @@ pub(crate) struct Certificates {
 const CURVE: [&str; 4] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
 
 impl Certificates {
+    /// Tests of one program may ask for the same name at once: each gets a folder of its own.
     pub(crate) fn new(name: &str) -> Self {
-        let folder = super::scratch_path(name);
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let folder = super::scratch_path(&format!("{name}-{number}"));
         fs::create_dir_all(&folder).expect("a scratch folder can be made");
         let made = Self { folder };
         made.authority("authority");

@@ -122,17 +122,20 @@
 //! | memcached 1.6.45 | 321 | 39,765 | 124 | 1,340 |
 //! | 64 KB in a turn, another run | 341 | 1,205 | 3.5 | 2,140 |
 //! | 32 KB in a turn, the same run | 380 | 781 | 2.1 | 2,530 |
+//! | the same, a later run | 479 | 2,374 | 5.0 | |
+//! | memcached 1.6.45, the later run | 813 | 58,951 | 72 | 1,579 |
 //!
-//! Twice the time of an idle server is what it comes to on a quiet machine with 32 KB; it was not
-//! held while something else was compiled beside it (4 times and more, memcached 99). What
-//! remains is time in which the core copies for the others (a turn of some 50 us) and the CPU that
-//! prober and streaming clients share. Two things don't show here, because the values stream for
-//! some seconds before it counts: the first touch of fresh memory, which was 7 ms for each 2 MB on
-//! this virtual machine and happens once, a chunk at a time; and what clients do that send or
-//! receive a megabyte in one call: with those the prober waits for its own CPU, 0.7 ms with this
-//! server, 2.5 ms with the one before. A bound on each receive alone (`len` of the submission)
-//! does nothing, because the kernel receives up to 32 times in a row; it is the bound on all that a
-//! multishot receive brings that counts.
+//! Twice the time of an idle server is what it comes to in the best runs with 32 KB; it was not
+//! held in the later one, in which the host gave the machine less, nor while something else was
+//! compiled beside it (4 times and more, memcached 99). What remains is time in which the core
+//! copies for the others (a turn of some 50 us) and the CPU that prober and streaming clients
+//! share. Two things don't show here, because the values stream for some seconds before it counts:
+//! the first touch of fresh memory, which was 7 ms for each 2 MB on this virtual machine and
+//! happens once, a chunk at a time; and what clients do that send or receive a megabyte in one
+//! call: with those the prober waits for its own CPU, 0.7 ms with this server, 2.5 ms with the one
+//! before. A bound on each receive alone (`len` of the submission) does nothing, because the kernel
+//! receives up to 32 times in a row; it is the bound on all that a multishot receive brings that
+//! counts.
 //!
 //! # No stall
 //!

@@ -387,9 +387,10 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_memcacheds() {
+    fn defaults_are_memcacheds_but_for_the_first_size_of_the_index() {
         let e = Extended::default();
-        assert_eq!((e.hash_power, e.maxconns_fast, e.idle_timeout_s), (12, true, 0));
+        assert_eq!(e.hash_power, 12);
+        assert_eq!((e.maxconns_fast, e.idle_timeout_s), (true, 0));
         assert_eq!((e.lru.hot_pct, e.lru.warm_pct), (20, 40));
         assert_eq!((e.slab_automove, e.slab_automove_window), (1, 10));
     }

@@ -22,8 +22,8 @@
 //! microseconds. A core in the kernel, where it spends most of its time, holds no token. If the
 //! token is taken, the core does its parts for other shards first and tries again; if it is taken
 //! then, the part is posted to the shard's *mailbox* and the holder runs it before it lets go, and
-//! the poster spins for that time. The protocol is [`mesh`](crate::mesh); loom explores its
-//! interleavings.
+//! the poster spins for ten microseconds, then sleeps until it is done. The protocol is
+//! [`mesh`](crate::mesh); loom explores its interleavings.
 //!
 //! # Against a pure mailbox
 //!

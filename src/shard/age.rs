@@ -59,10 +59,11 @@ impl Moment {
     }
 }
 
-/// What an eviction is measured by.
+/// An eviction, as far as it counts here.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Memory {
+pub(super) struct Eviction {
     pub(super) chunk_bytes: usize,
+    /// Of all pages in classes.
     pub(super) shard_bytes: usize,
     pub(super) now: Moment,
 }
@@ -105,18 +106,18 @@ impl Default for Turnover {
 
 impl Turnover {
     /// Counts an eviction in a class that has so many pages.
-    pub(super) fn count(&mut self, class: ClassId, pages: u32, memory: &Memory) {
+    pub(super) fn count(&mut self, class: ClassId, pages: u32, eviction: &Eviction) {
         let one = &mut self.classes[usize::from(class.0)];
         if one.pages != pages || one.evictions == 0 {
-            *one = ClassTurnover { pages, since: memory.now, ..ClassTurnover::default() };
+            *one = ClassTurnover { pages, since: eviction.now, ..ClassTurnover::default() };
         }
         one.evictions += 1;
         one.settling += 1;
-        self.bytes += memory.chunk_bytes;
-        self.is_full |= self.bytes >= memory.shard_bytes / WINDOW_PARTS.0;
-        if self.bytes >= memory.shard_bytes / WINDOW_PARTS.1 {
+        self.bytes += eviction.chunk_bytes;
+        self.is_full |= self.bytes >= eviction.shard_bytes / WINDOW_PARTS.0;
+        if self.bytes >= eviction.shard_bytes / WINDOW_PARTS.1 {
             self.bytes /= 2;
-            self.classes.iter_mut().for_each(|class| class.forget_half(memory.now));
+            self.classes.iter_mut().for_each(|class| class.forget_half(eviction.now));
         }
     }
 
@@ -184,9 +185,9 @@ mod tests {
         assert!(page_share(1000, 1000) > 0.99);
     }
 
-    fn memory(round: u32) -> Memory {
+    fn eviction(round: u32) -> Eviction {
         let now = Moment { now_s: round / 10, sequence: 3 * u64::from(round) };
-        Memory { chunk_bytes: 1_000, shard_bytes: 4_000_000, now }
+        Eviction { chunk_bytes: 1_000, shard_bytes: 4_000_000, now }
     }
 
     #[test]
@@ -194,12 +195,12 @@ mod tests {
         let mut turnover = Turnover::default();
         let (quick, slow) = (ClassId(1), ClassId(2));
         for round in 0..5_000 {
-            turnover.count(quick, 4, &memory(round));
+            turnover.count(quick, 4, &eviction(round));
             if round % 10 == 0 {
-                turnover.count(slow, 4, &memory(round));
+                turnover.count(slow, 4, &eviction(round));
             }
         }
-        let age = |class, round| turnover.age(class, 1_000, memory(round).now);
+        let age = |class, round| turnover.age(class, 1_000, eviction(round).now);
         let (one, other) = (age(quick, 5_000).unwrap(), age(slow, 5_000).unwrap());
         assert!((90..=110).contains(&one.idle_s), "{one:?}");
         assert!((2_900..=3_100).contains(&one.stores), "{one:?}");
@@ -211,10 +212,10 @@ mod tests {
     #[test]
     fn a_class_settles_before_it_is_given_the_next_page() {
         let (mut turnover, class) = (Turnover::default(), ClassId(1));
-        (0..50).for_each(|_| turnover.count(class, 4, &memory(0)));
+        (0..50).for_each(|_| turnover.count(class, 4, &eviction(0)));
         assert!(turnover.is_settled(class, 4, 100));
         assert!(!turnover.is_settled(class, 5, 100), "it has just got one");
-        turnover.count(class, 5, &memory(0));
+        turnover.count(class, 5, &eviction(0));
         assert!(!turnover.is_settled(class, 5, 100));
     }
 }

@@ -10,7 +10,7 @@
 //! back enters WARM. Without it this is memcached's segmented LRU: HOT's tail sinks to COLD if it
 //! was not used, and only COLD's is evicted.
 
-use super::age::{Memory, Turnover};
+use super::age::{Eviction, Turnover};
 use super::item::{Header, Loc, Segment, flag, mark};
 use super::slab::{ClassId, PAGE_BYTES};
 use super::{Miss, Shard};
@@ -20,6 +20,7 @@ use super::{Miss, Shard};
 pub(super) struct Pressure {
     /// Evictions since the classes were last compared.
     evictions: u32,
+    /// How fast the classes evict.
     pub(super) turnover: Turnover,
 }
 
@@ -111,12 +112,12 @@ impl Shard {
 
     /// Counts an eviction that a store in the class made necessary.
     fn count_turnover(&mut self, class: ClassId) {
-        let memory = Memory {
+        let eviction = Eviction {
             chunk_bytes: self.slabs.table.chunk_bytes(class),
             shard_bytes: self.slabs.pages_in_classes() as usize * PAGE_BYTES,
             now: self.moment(),
         };
-        self.pressure.turnover.count(class, self.slabs.class(class).pages, &memory);
+        self.pressure.turnover.count(class, self.slabs.class(class).pages, &eviction);
     }
 
     /// The item of the class that would go next.

@@ -1,11 +1,10 @@
 //! Pages change classes, so that no class starves when the mix of sizes changes.
 //!
-//! Which class gives: the one whose tail item, the next to be evicted, was idle for clearly
-//! longest, or one with a whole page's worth of free chunks. When: when a class that must evict,
-//! or has just taken the last free page, has a clearly younger tail. How: the page is swept chunk
-//! by chunk, a few for each store, in proportion to what the store takes, so that the next page
-//! is free before the last one is full. Dead items end, items younger than the class's tail are
-//! moved to its chunks, the rest is evicted.
+//! Which class gives: the one whose items get clearly oldest (see `age`), or one with a whole
+//! page's worth of free chunks. When: when a class that must evict, or has just taken the last free
+//! page, has clearly younger ones. How: the page is swept chunk by chunk, a few for each store, in
+//! proportion to what the store takes. Dead items end, items younger than the class's tail are
+//! moved to its chunks, the rest is evicted; then the page goes to the class it was freed for.
 //!
 //! A page in which a chunk is pinned or being uploaded is left alone and another one taken.
 

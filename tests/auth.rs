@@ -139,7 +139,7 @@ fn a_file_that_is_missing_or_broken_keeps_the_server_from_starting() {
     let socket = scratch_path("auth-missing.sock");
     let path = socket.to_str().expect("the path is text");
     let (status, _, errors) = run_to_end(&["-u", "root", "-p", "0", "-s", path, "-Y", "/nowhere"]);
-    let _ = std::fs::remove_file(&socket);
+    let _ = fs::remove_file(&socket);
     assert_eq!(status.code(), Some(71));
     assert!(errors.contains("/nowhere"), "{errors}");
     let users = Users::new("broken", "ann:1\nbob\n");

@@ -81,7 +81,7 @@ def peers():
 
 
 # Answers END to every line and does nothing else.
-ECHO = {"bare echo": [str(RELEASE / "examples/echo"), "{port}"]}
+ECHO = {"bare echo": [str(RELEASE / "examples/echo"), "{port}", "{cores}"]}
 
 
 class Server:

@@ -2,12 +2,17 @@
 //!
 //! It stands on the same ring, with the same waits, as the real one, so what ringcached takes
 //! beyond it per request is the price of being a cache: parsing, the token, the lookup, the reply.
-//! `benches/peers.py` runs it beside the others; `cargo run --release --example echo PORT` alone.
+//! `benches/peers.py` runs it beside the others; `cargo run --release --example echo PORT [CORES]`
+//! alone.
 
-use std::net::TcpListener;
-use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
-use ringcached::config::limits::CONNECTIONS_DEFAULT;
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, setsockopt, socket, sockopt,
+};
+use ringcached::config::{CpuId, limits::CONNECTIONS_DEFAULT};
+use ringcached::os::{affinity, sockets};
 use ringcached::ring::{BlockPool, Completion, Op, Ring, Setup, Token, Wait};
 
 #[derive(Default)]
@@ -72,9 +77,17 @@ impl Echo {
     }
 }
 
-fn main() -> std::io::Result<()> {
-    let port = std::env::args().nth(1).and_then(|port| port.parse().ok());
-    let listener = TcpListener::bind(("127.0.0.1", port.expect("usage: echo PORT")))?;
+/// A listener of its own on the common port, for clients that are on `cpu` too if there are any.
+fn listener(port: u16, cpu: CpuId) -> nix::Result<OwnedFd> {
+    let listener = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    setsockopt(&listener, sockopt::ReusePort, &true)?;
+    sockets::prefer_for_cpu(&listener, cpu)?;
+    bind(listener.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)))?;
+    listen(&listener, Backlog::MAXCONN)?;
+    Ok(listener)
+}
+
+fn serve(listener: &OwnedFd) -> std::io::Result<()> {
     let setup = Setup { files: CONNECTIONS_DEFAULT as u32, ..Setup::default() };
     let mut ring = Ring::new(&setup)?;
     ring.accept(listener.as_raw_fd(), Token::new(Op::Accept, 0, 0));
@@ -89,4 +102,20 @@ fn main() -> std::io::Result<()> {
         echo.answer(&mut ring);
         ring.recycle();
     }
+}
+
+fn main() -> std::io::Result<()> {
+    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse().ok());
+    let port = arguments.next().flatten().expect("usage: echo PORT [CORES]");
+    let cores = arguments.next().flatten().unwrap_or(1);
+    std::thread::scope(|scope| {
+        for &cpu in affinity::allowed().iter().cycle().take(cores.into()) {
+            let listener = listener(port, cpu)?;
+            scope.spawn(move || {
+                let _ = affinity::pin(cpu);
+                serve(&listener).expect("serve");
+            });
+        }
+        Ok(())
+    })
 }

@@ -45,6 +45,8 @@ SCENARIOS = [
     ("two cores, half rate, 100 conns", 2, f"-c 100 --rate 60k --mix 9:1 {SMALL}"),
     ("floor: misses, 50 conns, depth 1", 1, f"-c 50 --depth 1 --mix get=1 --no-preload {SMALL}"),
     ("floor: misses, 50 conns, depth 16", 1, f"-c 50 --depth 16 --mix get=1 --no-preload {SMALL}"),
+    ("floor: misses, two cores, 100 conns, depth 16", 2,
+     f"-c 100 --depth 16 --mix get=1 --no-preload {SMALL}"),
 ]
 
 

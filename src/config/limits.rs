@@ -219,7 +219,7 @@ pub const LINE_BYTES_MAX: usize = 2 * KIB;
 /// From so many bytes on, the keys of an unfinished retrieval line are served.
 pub const KEYS_BYTES_MIN: usize = 8 * KIB;
 /// Key operations that are run as one group: hashed, prefetched and executed together.
-pub const GROUP_MAX: usize = 32;
+pub const GROUP_MAX: usize = 64;
 
 /// Allowance for what one core's connections hold beyond idle: partial requests and replies that
 /// were not taken yet. Most hold nothing at any moment; one alone holds at most

@@ -68,8 +68,10 @@ counters! {
     tls_handshake_errors,
     /// Sessions that failed after their handshake.
     tls_record_errors,
-    /// Loop turns.
+    /// Loop turns, each of which enters the kernel once.
     turns,
+    /// Completions that turns brought.
+    completions,
     /// Operations on keys.
     operations,
     /// Groups run on a shard, and those that its token's holder ran for us.

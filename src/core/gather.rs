@@ -200,8 +200,12 @@ impl State {
         group: &mut Group<'a>,
     ) -> Option<&'a [u8]> {
         while let Some(key) = get.keys.next() {
-            let work = Work::Get { with_cas: get.with_cas, touch: get.touch };
+            let is_end = get.is_last && get.keys.unread().is_empty();
+            let work = Work::Get { with_cas: get.with_cas, touch: get.touch, is_end };
             let ran = self.push(id, key, work, group);
+            if is_end {
+                return None;
+            }
             if ran && !get.keys.unread().is_empty() && self.is_paused(id) {
                 if let Some(client) = self.clients.get_mut(id) {
                     client.conn.parser.rewind(&get);
@@ -209,6 +213,7 @@ impl State {
                 return Some(get.keys.unread());
             }
         }
+        // No key, or spaces behind the last one.
         if get.is_last {
             self.push_literal(id, line::END, group);
         }

@@ -133,6 +133,7 @@ impl Core {
             }
         }
         self.load = completions.len();
+        self.state.counters().completions.add(self.load as u64);
         completions.clear();
         self.completions = completions;
         self.background();

@@ -8,6 +8,7 @@ type Entry = (&'static str, fn(&CoreCounters) -> u64);
 
 const TABLE: &[Entry] = &[
     ("turns", |c| c.turns.get()),
+    ("completions", |c| c.completions.get()),
     ("operations", |c| c.operations.get()),
     ("groups", |c| c.groups.get()),
     ("groups_posted", |c| c.groups_posted.get()),

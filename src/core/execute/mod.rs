@@ -13,6 +13,7 @@ use super::client::Pin;
 use super::trace::Trace;
 use crate::config::limits::PINNED_BYTES_MIN;
 use crate::protocol::key::KEY_BYTES_MAX;
+use crate::protocol::reply::line;
 use crate::protocol::time::exptime_to_clock;
 use crate::protocol::{Clock, Key, Request, Store};
 use crate::shard::{self, Hit, Shard, Stored};
@@ -51,8 +52,8 @@ impl Replies {
 pub(super) enum Work<'a> {
     /// A reply that needs no shard.
     Literal(&'static [u8]),
-    /// One key of a `get`, `gets`, `gat` or `gats`.
-    Get { with_cas: bool, touch: Option<i64> },
+    /// One key of a `get`, `gets`, `gat` or `gats`, and perhaps the `END` behind the last.
+    Get { with_cas: bool, touch: Option<i64>, is_end: bool },
     /// `set` and its kin.
     Store(Store<'a>),
     /// `delete`.
@@ -80,8 +81,11 @@ impl Work<'_> {
         let exptime = |raw| exptime_to_clock(raw, clock);
         match self {
             Self::Literal(text) => replies.text.extend_from_slice(text),
-            Self::Get { with_cas, touch } => {
+            Self::Get { with_cas, touch, is_end } => {
                 text::get(key, item, *with_cas, touch.map(exptime), shard, replies);
+                if *is_end {
+                    replies.text.extend_from_slice(line::END);
+                }
             }
             Self::Store(store) => text::store(store, item, shard, replies, clock),
             Self::Delete { noreply } => text::delete(item, *noreply, shard, replies),

@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""The account of a request: where its instructions, system calls and completions go.
+
+    cargo build --release --workspace && python3 benches/account.py [--only WORD]
+
+The first table has instructions of user code for each request (for each key of a multi-get), by what
+they are for. They are counted by valgrind's callgrind while one connection asks, so they are the
+same in every run; the kernel's part isn't in them. Code that the compiler has put into another
+function counts where its source stands. Needs valgrind, and a release build with line tables.
+
+The second table is of the real thing, 50 connections of loadgen on one core: how many requests and
+completions an entry into the kernel brings, and how much of its time the core sleeps.
+"""
+
+import contextlib
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import bench
+from bench import ITEM, RELEASE, ROOT, Server, ask, table
+
+KEYS = 1000
+VALUE = b"v" * 64
+# Whose source lies under the path, first match.
+STAGES = [
+    ("parse", ["protocol/parser", "protocol/text", "protocol/key", "protocol/number", "protocol/mod"]),
+    ("make the reply", ["protocol/reply", "core/execute"]),
+    ("look up or store", ["shard"]),
+    ("group, route, token", ["core/gather", "core/group", "core/state", "mesh", "conn/input"]),
+    ("deliver and send", ["core/deliver", "core/client", "core/outbox", "core/plans", "conn", "ring/message"]),
+    ("the loop and its ring", ["core", "ring", "os"]),
+]
+OTHERS = "libraries: copying, comparing, hashing"
+
+# (name, requests or keys in a batch, a batch)
+CASES = {
+    "get, depth 1": (1, lambda keys: b"get " + keys[0] + b"\r\n"),
+    "get, depth 16": (16, lambda keys: b"".join(b"get " + key + b"\r\n" for key in keys)),
+    "set, depth 16": (16, lambda keys: b"".join(store(key) for key in keys)),
+    "50-key multi-get": (50, lambda keys: b"get " + b" ".join(keys) + b"\r\n"),
+}
+LOADS = {
+    "get, depth 1": f"--depth 1 --mix get=1 --keys 100k {ITEM}",
+    "get, depth 16": f"--depth 16 --mix get=1 --keys 100k {ITEM}",
+    "set, depth 16": f"--depth 16 --mix set=1 --keys 100k {ITEM}",
+    "50-key multi-get": f"--depth 1 --mix get=1 --mget 50 --keys 100k {ITEM}",
+}
+
+
+def store(key):
+    return b"set " + key + b" 0 0 %d\r\n" % len(VALUE) + VALUE + b"\r\n"
+
+
+# ---- Instructions ----
+
+@contextlib.contextmanager
+def server_under_callgrind(port, folder):
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out",
+               *bench.peers()["ringcached"]]
+    command = [part.format(port=port, cores=1, mb=64) for part in command]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process.pid, connect(port)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def connect(port):
+    for _ in range(600):
+        with contextlib.suppress(ConnectionRefusedError):
+            return socket.create_connection(("127.0.0.1", port), timeout=60)
+        time.sleep(0.05)
+    sys.exit("the server does not start under valgrind")
+
+
+def instructions(case, port, batches):
+    """Instructions by stage for each request, or each key, of a case."""
+    size, batch = CASES[case]
+    keys = [b"key%011d" % number for number in range(KEYS)]
+    with tempfile.TemporaryDirectory() as folder:
+        with server_under_callgrind(port, folder) as (pid, client):
+            for key in keys:
+                exchange(client, store(key))
+            some = [[keys[(at * size + number) * 7 % KEYS] for number in range(size)]
+                    for at in range(batches)]
+            control("--zero", pid)
+            for chosen in some:
+                exchange(client, batch(chosen))
+            control("--dump", pid)
+        dumps = sorted(pathlib.Path(folder).glob("out.*"), key=lambda dump: int(dump.suffix[1:]))
+        counts = by_stage(dumps[-1].read_text().splitlines())
+    return {stage: count / (batches * size) for stage, count in counts.items()}
+
+
+def control(what, pid):
+    subprocess.run(["callgrind_control", what, str(pid)], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+
+
+def exchange(client, request):
+    """Sends a batch and reads until each line of it is answered."""
+    client.sendall(request)
+    lines = request.count(b"\r\n") // (2 if request.startswith(b"set") else 1)
+    answer = b""
+    while answer.count(b"END\r\n") + answer.count(b"STORED\r\n") < lines:
+        answer += client.recv(1 << 16)
+
+
+def by_stage(lines):
+    """Sums up a profile of callgrind; its format is described in valgrind's manual."""
+    names, counts = {}, {}
+    own = here = None
+    skip = False
+    for line in lines:
+        if match := re.match(r"(fl|fi|fe)=\((\d+)\)(?: (.*))?", line):
+            kind, number, name = match.groups()
+            names.setdefault(number, name)
+            here = stage_of(names[number])
+            if kind == "fl":
+                own = here
+        elif line.startswith("calls="):
+            skip = True
+        elif re.match(r"[+\-*\d]", line):
+            # The line behind a call has what the callee took.
+            if not skip:
+                stage = here or own or OTHERS
+                counts[stage] = counts.get(stage, 0) + int(line.split()[1])
+            skip = False
+    return counts
+
+
+def stage_of(file):
+    """What a source file is for; None if it isn't ours."""
+    if not file or not file.startswith(f"{ROOT}/src/"):
+        return None
+    path = file.removeprefix(f"{ROOT}/src/")
+    return next((stage for stage, starts in STAGES
+                 if any(path.startswith(start) for start in starts)), OTHERS)
+
+
+# ---- Entries into the kernel ----
+
+def entries(case, options):
+    with Server("ringcached", options.port, 1, 1024) as server:
+        bench.load(server, f"-c 50 {LOADS[case]} --time 300ms")
+        before = server.statistics("cores")
+        report = bench.load(server, f"-c 50 --no-preload {LOADS[case]} --time {options.seconds}s")
+        after = server.statistics("cores")
+    turns, completions, operations = (
+        int(after[f"0:{name}"]) - int(before[f"0:{name}"])
+        for name in ("turns", "completions", "operations"))
+    cpu = report["server_cpu"]
+    return [case, f"{operations / turns:.1f}", f"{completions / turns:.1f}",
+            f"{turns / operations:.4f}", f"{cpu['us_per_key']:.2f}",
+            f"{cpu['user_us_per_request']:.2f}", f"{1 - cpu['cores']:.0%}"]
+
+
+def main():
+    parser = bench.options(__doc__, port=21600, seconds=2.0)
+    parser.add_argument("--batches", type=int, default=500, help="of requests that are counted (500)")
+    options = parser.parse_args()
+    bench.begin(1, options.seconds)
+    cases = [case for case in CASES if options.only in case]
+    counts = {case: instructions(case, options.port + 1 + at, options.batches)
+              for at, case in enumerate(cases)}
+    stages = [stage for stage, _ in STAGES] + [OTHERS]
+    rows = [[stage, *(f"{counts[case].get(stage, 0):.0f}" for case in cases)] for stage in stages]
+    rows.append(["together", *(f"{sum(counts[case].values()):.0f}" for case in cases)])
+    table("Instructions of user code for each key", ["for", *cases], rows)
+    table("Entries into the kernel, 50 connections",
+          ["load", "keys an entry", "completions an entry", "entries a key", "CPU us/key",
+           "user us/request", "asleep"], [entries(case, options) for case in cases])
+
+
+if __name__ == "__main__":
+    main()

@@ -137,6 +137,21 @@ impl Turnover {
         known.evictions > 0 && (is_few || is_new)
     }
 
+    /// Whether a class has evicted of late.
+    pub(super) const fn evicts(&self, class: ClassId) -> bool {
+        self.classes[class.0 as usize].evictions > 0
+    }
+
+    /// By what part the quotient of two classes' ages may be wrong, because they are told by
+    /// counting: twice its standard error. A class that does not evict adds nothing to it.
+    pub(super) fn error(&self, one: ClassId, other: ClassId) -> f64 {
+        let variance = [one, other].map(|class| {
+            let evictions = self.classes[usize::from(class.0)].evictions;
+            if evictions == 0 { 0.0 } else { 1.0 / f64::from(evictions) }
+        });
+        2.0 * variance.iter().sum::<f64>().sqrt()
+    }
+
     /// How long the items of a class that holds so many stay, if that can be told.
     pub(super) fn age(&self, class: ClassId, items: u32, now: Moment) -> Option<Age> {
         let class = &self.classes[usize::from(class.0)];

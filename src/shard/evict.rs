@@ -32,6 +32,10 @@ const TAILS_MAX: u32 = 48;
 const PULLS_MAX: u32 = 4;
 /// Evictions after which classes are compared again.
 const COMPARE_EVERY: u32 = 32;
+/// Probation takes a quarter more of a class than `hot_lru_pct` says, so 25 % by memcached's
+/// default of 20. Where popularity is flat (Twitter's cluster 37) 20 % has 1.6 % more misses and
+/// 10 % has 8 % more; where it is steep, shares from 20 to 40 % mostly differ by less than 1 %.
+const PROBATION_PARTS: u8 = 4;
 
 impl Shard {
     /// Takes a chunk of the class. Makes room by whatever means are allowed.
@@ -94,6 +98,7 @@ impl Shard {
                 self.counters_of(class).tail_pinned += 1;
                 self.requeue(class, loc, header.segment());
             } else if let Some(miss) = self.death(&header) {
+                self.count_turnover(class);
                 self.reclaim(class, loc, miss);
                 return true;
             } else if !self.config.evict {
@@ -110,7 +115,8 @@ impl Shard {
         false
     }
 
-    /// Counts an eviction that a store in the class made necessary.
+    /// Counts an item that leaves the tail of its class because a store needs the chunk. A dead one
+    /// counts too: it has stayed for as long as a live one would have.
     fn count_turnover(&mut self, class: ClassId) {
         let eviction = Eviction {
             chunk_bytes: self.slabs.table.chunk_bytes(class),
@@ -134,7 +140,8 @@ impl Shard {
     /// Whether items on probation take more than their share, so that one of them goes next.
     fn is_hot_full(&self, class: ClassId) -> bool {
         let lru = &self.config.lru;
-        lru.segmented && lru.probation && self.is_over(class, Segment::Hot, lru.hot_pct)
+        let share = lru.hot_pct + lru.hot_pct / PROBATION_PARTS;
+        lru.segmented && lru.probation && self.is_over(class, Segment::Hot, share)
     }
 
     fn is_over(&self, class: ClassId, segment: Segment, pct: u8) -> bool {

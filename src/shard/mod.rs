@@ -75,7 +75,7 @@ pub use options::{
 pub use pin::Pinned;
 pub use restore::Unusable;
 pub use slab::{
-    CLASS_COUNT_MAX, ClassId, ClassTable, FINE_MEMORY_BYTES, FilePart, PageKind, Supply,
+    CLASS_COUNT_MAX, ClassId, ClassTable, FilePart, PageKind, Supply, TABLE_MEMORY_BYTES,
 };
 pub use stats::{ClassCounters, ClassReport, Counters, ShardReport};
 pub use upload::Reservation;

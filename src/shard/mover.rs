@@ -139,12 +139,14 @@ impl Shard {
             Some(stay) if self.is_settled(class) => stay,
             _ => return,
         };
-        let Some((giver, age)) = self.oldest_class(bit(class)) else { return };
+        let excluded = bit(class) | self.last_pages_in_use();
+        let Some((giver, age)) = self.oldest_class(excluded) else { return };
         if self.is_unsure(giver) {
             return;
         }
         let share = page_share(self.slabs.class(giver).pages, taker.pages);
-        if clearly_older(age, taker_age, share * self.automove_ratio()) {
+        let certain = (1.0 - self.pressure.turnover.error(giver, class)).max(0.0);
+        if clearly_older(age, taker_age, share * certain * self.automove_ratio()) {
             self.start_at(giver, Some(class));
         }
     }
@@ -199,15 +201,26 @@ impl Shard {
     }
 
     /// Starts giving up a page of the oldest class that has one to give, for `taker` or because
-    /// there are too many. Classes that have none are added to those excluded.
+    /// there are too many. Classes that have none are added to those excluded. The only page of a
+    /// class in use goes last: the class would want one back at once.
     fn start_oldest(&mut self, excluded: &mut u64, taker: Option<ClassId>) -> bool {
-        while let Some((giver, _)) = self.oldest_class(*excluded) {
-            if self.start_at(giver, taker) {
-                return true;
+        for kept in [self.last_pages_in_use(), 0] {
+            while let Some((giver, _)) = self.oldest_class(*excluded | kept) {
+                if self.start_at(giver, taker) {
+                    return true;
+                }
+                *excluded |= bit(giver);
             }
-            *excluded |= bit(giver);
         }
         false
+    }
+
+    /// Classes, by bits, that have one page and evict from it.
+    fn last_pages_in_use(&self) -> u64 {
+        let has_one = |class: &ClassId| {
+            self.slabs.class(*class).pages == 1 && self.pressure.turnover.evicts(*class)
+        };
+        self.slabs.table.ids().filter(has_one).map(bit).fold(0, |all, one| all | one)
     }
 
     /// Whether no page could be given up lately, so that looking again is too early.

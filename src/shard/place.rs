@@ -88,13 +88,14 @@ impl Shard {
         recipe: &Recipe,
     ) -> Option<(Loc, usize)> {
         let total_bytes = shape.total_bytes();
-        let single = total_bytes <= self.slabs.table.chunk_bytes_max();
-        let class = if single {
-            self.slabs.table.class_for(total_bytes)
-        } else {
-            self.slabs.table.largest()
-        };
-        let loc = self.allocate(class)?;
+        let chunk_bytes_max = self.slabs.table.chunk_bytes_max();
+        let single = total_bytes <= chunk_bytes_max;
+        let class = self.slabs.table.class_for(total_bytes.min(chunk_bytes_max));
+        let host = self.slabs.host_of(class);
+        let loc = self.allocate(host)?;
+        if host != class {
+            self.slabs.count_guest(class, host);
+        }
         self.write_head(loc, key, shape, recipe);
         if shape.parts & flag::LARGE != 0 {
             self.slabs.arena.set_large(loc, shape.value_bytes, Loc::NONE);
@@ -102,7 +103,7 @@ impl Shard {
         if single {
             return Some((loc, 0));
         }
-        let room = self.slabs.table.chunk_bytes_max() - shape.value_at();
+        let room = chunk_bytes_max - shape.value_at();
         let head_units = room / HEAD_UNIT_BYTES;
         self.slabs.arena.header_mut(loc).length = head_units as u16;
         Some((loc, shape.value_bytes - head_units * HEAD_UNIT_BYTES))

@@ -147,7 +147,7 @@ impl Shard {
     fn can_overwrite(&self, old: Loc, shape: &Shape) -> bool {
         let total_bytes = shape.total_bytes();
         total_bytes <= self.slabs.table.chunk_bytes_max()
-            && self.slabs.table.class_for(total_bytes) == self.slabs.class_of(old)
+            && self.class_of_shape(shape) == self.slabs.class_of(old)
             && !self.is_held(old)
             && Piece::first(&self.slabs.arena, old).next.is_none()
     }
@@ -261,9 +261,9 @@ impl Shard {
         self.counters_of(class).set_cmds += 1;
     }
 
-    /// The class that the statistics count an item of this shape in.
+    /// The class in whose chunks an item of this shape lies, or begins.
     pub(super) fn class_of_shape(&self, shape: &Shape) -> ClassId {
         let table = &self.slabs.table;
-        table.class_for(shape.total_bytes().min(table.chunk_bytes_max()))
+        self.slabs.host_of(table.class_for(shape.total_bytes().min(table.chunk_bytes_max())))
     }
 }

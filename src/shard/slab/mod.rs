@@ -24,7 +24,7 @@ pub(super) use ahead::Ahead;
 pub use ahead::Supply;
 pub(super) use arena::{Arena, PAGE_BYTES, PAGE_FIRST, PageId};
 pub(super) use book::{Entry, set_word, word};
-pub use classes::{CLASS_COUNT_MAX, ClassId, ClassTable, FINE_MEMORY_BYTES};
+pub use classes::{CLASS_COUNT_MAX, ClassId, ClassTable, TABLE_MEMORY_BYTES};
 pub(super) use held::HeldValue;
 pub(super) use lines::{BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, Table};
 pub use region::FilePart;
@@ -69,9 +69,16 @@ pub(super) struct Class {
     pub(super) pages: u32,
     /// Chunks in use.
     pub(super) used: u32,
+    /// Bytes of chunks that other classes gave its items since it last had a page.
+    guest_bytes: usize,
     chunk_units: u32,
     pub(super) chunks_per_page: u32,
 }
+
+/// Pages are scarce when no more than one in so many is left.
+const SCARCE_PARTS: u32 = 2;
+/// When other classes have taken in so many bytes of its items, a class gets a page of its own.
+const GUEST_BYTES_MAX: usize = 2 * PAGE_BYTES;
 
 /// Pages, classes and free chunks of one shard.
 #[derive(Debug)]
@@ -251,6 +258,30 @@ impl Slabs {
         PageId(self.fresh)
     }
 
+    /// The class to whose chunks an item of the class `id` goes: while that has no page and pages
+    /// are scarce, the next larger class that has some. Otherwise a few items of every size would
+    /// take all pages of a small shard in turns, each with all that lies in it.
+    #[inline]
+    pub(super) fn host_of(&self, id: ClassId) -> ClassId {
+        let class = self.class(id);
+        let are_scarce = || self.pages_available() <= self.pages_max / SCARCE_PARTS;
+        if class.pages == 0 && are_scarce() { self.find_host(id) } else { id }
+    }
+
+    #[cold]
+    fn find_host(&self, id: ClassId) -> ClassId {
+        if self.class(id).guest_bytes >= GUEST_BYTES_MAX {
+            return id;
+        }
+        let mut larger = (id.0 + 1..=self.table.largest().0).map(ClassId);
+        larger.find(|&host| self.class(host).pages > 0).unwrap_or(id)
+    }
+
+    /// Notes that an item of a class went to a host.
+    pub(super) fn count_guest(&mut self, id: ClassId, host: ClassId) {
+        self.class_mut(id).guest_bytes += self.table.chunk_bytes(host);
+    }
+
     /// Takes a free chunk of the class, if there is one without a further page.
     #[inline]
     pub(super) fn take_chunk(&mut self, id: ClassId) -> Option<Loc> {
@@ -336,6 +367,7 @@ impl Slabs {
         class.cut = page.start();
         class.cut_left = class.chunks_per_page;
         class.pages += 1;
+        class.guest_bytes = 0;
         true
     }
 
@@ -503,6 +535,7 @@ impl Class {
             cut_left: 0,
             pages: 0,
             used: 0,
+            guest_bytes: 0,
             chunk_units: (chunk_bytes / LOC_UNIT_BYTES) as u32,
             chunks_per_page: (PAGE_BYTES / chunk_bytes) as u32,
         }

@@ -14,7 +14,7 @@ use ringcached::config::limits::{
     HASH_POWER_DEFAULT, SLAB_CHUNK_BYTES_MAX_DEFAULT as CHUNK_BYTES_MAX,
     SLAB_PAGE_BYTES as PAGE_BYTES,
 };
-use ringcached::shard::{ClassTable, FINE_MEMORY_BYTES};
+use ringcached::shard::{ClassTable, TABLE_MEMORY_BYTES};
 
 use super::sizes::Sizes;
 
@@ -91,15 +91,15 @@ pub fn classes(shape: &Shape, shard_bytes: usize) -> ClassTable {
 /// `flagged` is the share of items with client flags other than zero.
 #[must_use]
 pub fn footprint(items: f64, payload: &Sizes, flagged: f64, shape: &Shape) -> Footprint {
-    // Shards with much memory have a finer table.
     let of_table =
         |shard_bytes| footprint_in(items, payload, flagged, shape, &classes(shape, shard_bytes));
-    let fine = of_table(FINE_MEMORY_BYTES);
-    if fine.total_bytes() < FINE_MEMORY_BYTES as f64 * shape.threads as f64 {
-        of_table(0)
-    } else {
-        fine
-    }
+    // Shards with more memory have a finer table, if with it the items take so much at all.
+    let (coarsest, finer) = TABLE_MEMORY_BYTES.split_first().expect("there is a table");
+    let of_finer = finer.iter().rev().map(|&shard_bytes| (shard_bytes, of_table(shard_bytes)));
+    let takes = |(shard_bytes, footprint): &(usize, Footprint)| {
+        footprint.total_bytes() >= *shard_bytes as f64 * shape.threads as f64
+    };
+    of_finer.into_iter().find(takes).map_or_else(|| of_table(*coarsest), |(_, footprint)| footprint)
 }
 
 fn footprint_in(
@@ -210,9 +210,9 @@ mod tests {
     fn flags_and_threads_cost_what_they_cost() {
         let one = footprint(1e6, &payload("78"), 0.0, &Shape::default());
         let flagged = footprint(1e6, &payload("78"), 1.0, &Shape::default());
-        // Four bytes more than the class of 104 holds: each item is one class up.
+        // Four bytes more than the class of 104 holds, or of 112 in a finer table.
         assert_eq!(flagged.header_bytes - one.header_bytes, 4e6);
-        assert_eq!(flagged.rounding_bytes, 1e6 * (136.0 - 108.0));
+        assert_eq!(flagged.rounding_bytes, 1e6 * (112.0 - 108.0));
         let shape = Shape { threads: 8, ..Shape::default() };
         let eight = footprint(10.0, &payload("78"), 0.0, &shape);
         assert!(eight.total_bytes() > 8.0 * PAGE_BYTES as f64, "each shard has its own page");

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use ringcached::config::limits::CHUNK_BYTES_MIN_MOST;
-use ringcached::shard::{ClassId, FINE_MEMORY_BYTES};
+use ringcached::shard::{ClassId, TABLE_MEMORY_BYTES};
 
 use super::layout::{Shape, classes as classes_of};
 use super::sizes::Sizes;
@@ -153,7 +153,7 @@ fn has_our_classes(slabs: &Stats, settings: &Stats) -> bool {
         let class = ClassId(name.strip_suffix(":chunk_size")?.parse().ok()?);
         Some((class, bytes.parse::<usize>().ok()?))
     });
-    [0, FINE_MEMORY_BYTES].into_iter().any(|shard_bytes| {
+    TABLE_MEMORY_BYTES.into_iter().any(|shard_bytes| {
         let ours = classes_of(&shape, shard_bytes);
         let has = |class: ClassId| (1..=ours.count()).contains(&class.0.into());
         seen.clone().all(|(class, bytes)| has(class) && ours.chunk_bytes(class) == bytes)

@@ -7,29 +7,38 @@
 //!
 //! # One request
 //!
-//! Instructions of user code for a `get` of 64 bytes that hits, one connection at depth 1: the
-//! difference between two runs of the whole server under `valgrind --tool=callgrind`, dumped with
-//! `callgrind_control -d` after 200 and after 600 gets.
+//! `python3 benches/account.py`: instructions of user code for each request, for each key of the
+//! multi-get. callgrind counts them while one connection asks, so they are the same in every run.
 //!
-//! | stage | instructions |
-//! |---|---|
-//! | the loop's two turns: completions, clock, bookkeeping | 918 |
-//! | look up: bucket, item, key, counters | 589 |
-//! | reply: line, value, message | 484 |
-//! | plans and submission | 443 |
-//! | group, token, delivery | 318 |
-//! | parse | 297 |
-//! | entering the kernel, twice | 222 |
-//! | hash and route | 85 |
-//! | the rest | 319 |
-//! | together | 3,675 |
+//! | for | get, depth 1 | get, depth 16 | set, depth 16 | 50-key multi-get |
+//! |---|---|---|---|---|
+//! | parse | 96 | 96 | 128 | 35 |
+//! | make the reply | 85 | 85 | 46 | 84 |
+//! | look up or store | 280 | 308 | 631 | 307 |
+//! | group, route, token | 247 | 264 | 253 | 224 |
+//! | deliver and send | 644 | 55 | 65 | 29 |
+//! | the loop and its ring | 1084 | 76 | 70 | 26 |
+//! | libraries: copying, comparing, hashing | 803 | 180 | 199 | 175 |
+//! | together | 3239 | 1064 | 1393 | 880 |
 //!
 //! With one connection a request takes two turns and two system calls: the second one only learns
-//! that the reply has been sent. With fifty connections a turn serves dozens of requests, and
-//! at depth 16 hundreds, so the loop's share all but vanishes: user time falls from 1.5 us a
-//! request (one connection) to 0.3 to 0.45 us (fifty) and 0.17 us (fifty, depth 16), of 5.3, 4.8
-//! and 0.5 us in all. The rest is the kernel's: `benches/peers.py` shows in its "floor" rows that
-//! at depth 1 a server that only echoes costs as much. What was tried on the way:
+//! that the reply has been sent. Under load the loop's share all but vanishes. Fifty connections on
+//! one core, the client on another:
+//!
+//! | load | keys an entry | completions an entry | CPU us/key | user us/key | asleep |
+//! |---|---|---|---|---|---|
+//! | get, depth 1 | 27 | 54 | 3.93 | 0.26 | 3 % |
+//! | get, depth 16 | 329 | 41 | 0.40 | 0.11 | 13 % |
+//! | set, depth 16 | 362 | 46 | 0.44 | 0.15 | 8 % |
+//! | 50-key multi-get | 1,224 | 49 | 0.20 | 0.09 | 5 % |
+//!
+//! The rest is the kernel's. `benches/peers.py` shows in its "floor" rows what a server costs that
+//! only echoes (misses, so that replies are as short as its own): at depth 1 4.6 us where
+//! ringcached takes 4.8; at depth 16 0.38 where it takes 0.44; on two cores, which the client
+//! shares, 0.21 where it takes 0.36. So on two cores a seventh of a microsecond is the price of
+//! being a cache: half of it the same code as on one core, half of it lines that pass between the
+//! cores (the shard's counters, lists, what the other core stored) and caches that the client uses
+//! as well. What was tried on the way:
 //!
 //! | change | gain |
 //! |---|---|
@@ -38,6 +47,9 @@
 //! | a shard in use is left for later, own shard first | 10 % of user time on two cores, depth 16 |
 //! | waiting for 64 completions and 100 us instead of 32 and 50 | none at depth 1, worse at 16 |
 //! | not writing the time of last use into items in use | none |
+//! | `END` in the last key's operation, groups of 64 operations | 9 % on two cores, depth 16 |
+//! | the same over 5 million items, depth 32, two cores | 18 %; one core 8 %; multi-get none |
+//! | groups of 128 or 256, prefetched 32 at a time or 6 to 20 ahead of their use | none |
 //!
 //! # Items
 //!
@@ -124,18 +136,19 @@
 //! | 32 KB in a turn, the same run | 380 | 781 | 2.1 | 2,530 |
 //! | the same, a later run | 479 | 2,374 | 5.0 | |
 //! | memcached 1.6.45, the later run | 813 | 58,951 | 72 | 1,579 |
+//! | 32 KB in a turn, five rounds with nothing beside them | 688 | 878 | 1.3 | 2,507 |
 //!
-//! Twice the time of an idle server is what it comes to in the best runs with 32 KB; it was not
-//! held in the later one, in which the host gave the machine less, nor while something else was
-//! compiled beside it (4 times and more, memcached 99). What remains is time in which the core
-//! copies for the others (a turn of some 50 us) and the CPU that prober and streaming clients
-//! share. Two things don't show here, because the values stream for some seconds before it counts:
-//! the first touch of fresh memory, which was 7 ms for each 2 MB on this virtual machine and
-//! happens once, a chunk at a time; and what clients do that send or receive a megabyte in one
-//! call: with those the prober waits for its own CPU, 0.7 ms with this server, 2.5 ms with the one
-//! before. A bound on each receive alone (`len` of the submission) does nothing, because the kernel
-//! receives up to 32 times in a row; it is the bound on all that a multishot receive brings that
-//! counts.
+//! With 32 KB a prober's p99 stays below twice that of an idle server where nothing else wants the
+//! two CPUs; it was not held in the later run, in which the host gave the machine less, nor while
+//! something else was compiled beside it (4 times and more, memcached 99). What remains is time in
+//! which the core copies for the others (a turn of some 50 us) and the CPU that prober and
+//! streaming clients share. Two things don't show here, because the values stream for some seconds
+//! before it counts: the first touch of fresh memory, which was 7 ms for each 2 MB on this virtual
+//! machine and happens once, a chunk at a time; and what clients do that send or receive a megabyte
+//! in one call: with those the prober waits for its own CPU, 0.7 ms with this server, 2.5 ms with
+//! the one before. A bound on each receive alone (`len` of the submission) does nothing, because
+//! the kernel receives up to 32 times in a row; it is the bound on all that a multishot receive
+//! brings that counts.
 //!
 //! # No stall
 //!

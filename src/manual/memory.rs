@@ -46,13 +46,13 @@
 //!
 //! When no page is left, a class evicts from its own tail, and pages move from the class whose
 //! items get clearly older, a few chunks with each store, so that no class starves and no request
-//! waits for a whole page. How old they get is counted over the last evictions (`shard/age.rs`); the
-//! tail of the moment says too little, for an item on probation goes young and one that was
+//! waits for a whole page. How old they get is counted over the last evictions (`shard/age.rs`);
+//! the tail of the moment says too little, for an item on probation goes young and one that was
 //! used goes old. A class is given a page only when it has evicted half a page since its last one,
 //! only if it would not be the older one then, and only if the difference is more than twice the
-//! error of such counting. The only page of a class in use stays: the next item would want it
-//! back. Without these rules 400 pages moved in a replay of Twitter's cluster 7 in 16 MB, each
-//! leaving chunks empty for a while, and a tenth more was missed; with them six do.
+//! error of such counting. The only page of a class in use stays: the next item would want it back.
+//! Without these rules 400 pages moved in a replay of Twitter's cluster 7 in 16 MB, each leaving
+//! chunks empty for a while, and a tenth more was missed; with them six do.
 //!
 //! # The index
 //!

@@ -29,7 +29,7 @@
 //! # Slab classes
 //!
 //! Chunk sizes start at 16 + `-n` bytes and grow by `-f`, rounded up to 8; `-vv` lists them. Below
-//! 4 KB the steps are finer where a shard has the pages for more classes: from 12 MB on three for
+//! 6 KB the steps are finer where a shard has the pages for more classes: from 12 MB on three for
 //! two, from 24 MB on two for one, and from 128 MB on there is a class for every 8 bytes up to 128.
 //! Finer steps leave less of a chunk empty. With two for one a shard of 64 MB misses 4 to 8 % less
 //! in replays of clusters 7, 24, 29 and 52; Twitter's cluster 18, whose items take 81 bytes, has

@@ -25,7 +25,7 @@ pub const CLASS_COUNT_MAX: usize = 63;
 /// What the smallest chunk has beyond `-n`.
 const CHUNK_BASE_BYTES: usize = 16;
 /// Sizes from here on grow by the factor as it is.
-const FINE_BYTES: usize = 4096;
+const FINE_BYTES: usize = 6144;
 
 /// How finely chunks below [`FINE_BYTES`] are stepped in shards of some memory.
 struct Fineness {

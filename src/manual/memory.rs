@@ -29,20 +29,21 @@
 //! # Slab classes
 //!
 //! Chunk sizes start at 16 + `-n` bytes and grow by `-f`, rounded up to 8; `-vv` lists them. Below
-//! 6 KB the steps are finer where a shard has the pages for more classes: from 12 MB on three for
-//! two, from 24 MB on two for one, and from 128 MB on there is a class for every 8 bytes up to 128.
-//! Finer steps leave less of a chunk empty. With two for one a shard of 64 MB misses 4 to 8 % less
-//! in replays of clusters 7, 24, 29 and 52; Twitter's cluster 18, whose items take 81 bytes, has
-//! a sixth more items in the same memory by the steps of 8 bytes. If a small `-f` would make more
-//! than the 63 classes there may be, the steps stay coarser.
+//! 6 KB there are two steps for one in shards of 24 MB and more, and from 128 MB on a class for
+//! every 8 bytes up to 128. Finer steps leave less of a chunk empty: a shard of 64 MB misses 4 to
+//! 8 % less in replays of Twitter's clusters 7, 24, 29 and 52, and cluster 18, whose items take 81
+//! bytes, has a sixth more items in the same memory by the steps of 8 bytes. If a small `-f` would
+//! make more than the 63 classes there may be, the steps stay coarser.
 //!
 //! Pages of 1 MB are given to classes as they are needed. Once half of them are, a class that has
-//! none is a *guest*: its items go to the next larger class with pages until they have taken 2 MB
-//! there, which is worth a page. Without that, a shard with fewer pages than classes in use would
-//! give a whole page to a single item and drive out all that was in it: of 4,430 items of widely
-//! spread sizes (lognormal, a few bytes to 200 KB, 10 MB together) a shard of 16 MB kept 30,
-//! now 3,642. memcached keeps all of them, because each class's first page does not count
-//! against `-m` there; here the limit holds.
+//! none is a *guest*: its items go to the next larger class with a free chunk, if that is at most
+//! twice as large, and, when no page is left, to the next larger class of up to eight times its
+//! size, which evicts for them; until they have taken 2 MB so, which is worth a page. Without that,
+//! a shard with fewer pages than classes in use would give a whole page to a single item and drive
+//! out all that was in it: of 4,430 items of widely spread sizes (lognormal, a few bytes to 200 KB,
+//! 10 MB together) a shard of 16 MB kept 30, now 3,784. memcached keeps all of them, because each
+//! class's first page does not count against `-m` there; here the limit holds. So many small
+//! shards want more memory: with many cores, give `-m` at least 64 MB for each.
 //!
 //! When no page is left, a class evicts from its own tail, and pages move from the class whose
 //! items get clearly older, a few chunks with each store, so that no class starves and no request

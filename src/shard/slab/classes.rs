@@ -6,8 +6,8 @@
 //! the fewer pages a class has, the more coarsely memory is divided. So small items, which are
 //! most, have finer steps in shards that have the pages for it ([`Fineness`]). Measured by
 //! `benches/hits.py`: with 64 MB and two steps for one, 4 to 8 % fewer misses; with 16 MB that
-//! costs as much as it gains, and three steps for two gain 2 %. A class that has too few items for
-//! a page is a guest of a larger one (see `Slabs::host_of`).
+//! costs as much as it gains. A class that has too few items for a page is a guest of a larger one
+//! (see `Slabs::host_of`).
 //!
 //! memcached's smallest chunk is its 48 bytes of header plus `-n`; here it is 16 plus `-n`, because
 //! the header is that much smaller and rounding costs less so.
@@ -31,18 +31,17 @@ const FINE_BYTES: usize = 6144;
 struct Fineness {
     /// From so many bytes for pages and index on.
     memory_bytes: usize,
-    /// Steps instead of each two by the factor.
-    steps_for_two: i32,
+    /// Steps instead of each one by the factor.
+    steps: i32,
     /// Sizes below this have a class for each unit of locations.
     unit_steps_below: usize,
 }
 
-const fn fineness(memory_mb: usize, steps_for_two: i32, unit_steps_below: usize) -> Fineness {
-    Fineness { memory_bytes: memory_mb << 20, steps_for_two, unit_steps_below }
+const fn fineness(memory_mb: usize, steps: i32, unit_steps_below: usize) -> Fineness {
+    Fineness { memory_bytes: memory_mb << 20, steps, unit_steps_below }
 }
 
-const FINENESS: [Fineness; 4] =
-    [fineness(0, 2, 0), fineness(12, 3, 0), fineness(24, 4, 0), fineness(128, 4, 128)];
+const FINENESS: [Fineness; 3] = [fineness(0, 1, 0), fineness(24, 2, 0), fineness(128, 2, 128)];
 
 /// Bytes of memory from which on shards have another table than those with less.
 pub const TABLE_MEMORY_BYTES: [usize; FINENESS.len()] = {
@@ -77,7 +76,7 @@ impl Fineness {
         if size < self.unit_steps_below {
             1.0
         } else if size < FINE_BYTES {
-            factor.powf(2.0 / f64::from(self.steps_for_two))
+            factor.powf(1.0 / f64::from(self.steps))
         } else {
             factor
         }
@@ -208,8 +207,7 @@ mod tests {
     #[test]
     fn the_default_table_starts_as_documented_and_ends_with_the_largest_chunk() {
         for (memory_mb, starts) in [
-            (8, [64, 80, 104, 136, 176, 224, 280, 352, 440, 552]),
-            (16, [64, 80, 96, 112, 136, 160, 192, 224, 264, 312]),
+            (16, [64, 80, 104, 136, 176, 224, 280, 352, 440, 552]),
             (64, [64, 72, 80, 96, 112, 128, 144, 160, 184, 208]),
             (1024, [64, 72, 80, 88, 96, 104, 112, 120, 128, 144]),
         ] {

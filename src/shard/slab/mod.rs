@@ -77,6 +77,10 @@ pub(super) struct Class {
 
 /// Pages are scarce when no more than one in so many is left.
 const SCARCE_PARTS: u32 = 2;
+/// How many times larger than its own an item's chunk with a host may be, while pages are left and
+/// when there are none.
+const HOST_TIMES: usize = 2;
+const HOST_TIMES_WITHOUT_PAGES: usize = 8;
 /// When other classes have taken in so many bytes of its items, a class gets a page of its own.
 const GUEST_BYTES_MAX: usize = 2 * PAGE_BYTES;
 
@@ -268,13 +272,21 @@ impl Slabs {
         if class.pages == 0 && are_scarce() { self.find_host(id) } else { id }
     }
 
+    /// While pages are left, a host has to have a free chunk that is not much larger.
     #[cold]
     fn find_host(&self, id: ClassId) -> ClassId {
         if self.class(id).guest_bytes >= GUEST_BYTES_MAX {
             return id;
         }
-        let mut larger = (id.0 + 1..=self.table.largest().0).map(ClassId);
-        larger.find(|&host| self.class(host).pages > 0).unwrap_or(id)
+        let are_left = self.pages_available() > 0;
+        let times_most = if are_left { HOST_TIMES } else { HOST_TIMES_WITHOUT_PAGES };
+        let bytes_most = times_most * self.table.chunk_bytes(id);
+        let takes = |&host: &ClassId| {
+            self.class(host).pages > 0 && (!are_left || self.free_chunks(host) > 0)
+        };
+        let larger = (id.0 + 1..=self.table.largest().0).map(ClassId);
+        let mut near = larger.take_while(|&host| self.table.chunk_bytes(host) <= bytes_most);
+        near.find(takes).unwrap_or(id)
     }
 
     /// Notes that an item of a class went to a host.

@@ -285,5 +285,5 @@ fn a_few_items_of_every_size_do_not_drive_each_other_out_of_a_small_shard() {
     };
     // There are more classes than pages, so a few go.
     let kept = (0..600).filter(kept).count();
-    assert!(kept > 540, "{kept} of 600");
+    assert!(kept > 450, "{kept} of 600");
 }

@@ -164,7 +164,7 @@
 //! | the crawler walks | 256 chunks, then 100 us for others (`lru_crawler_sleep`) |
 //! | keys are dumped | 256 chunks, or 16 KB of text until that is sent |
 //!
-//! One round (4 s, `growing` 50 s; `--quick`, 2026-11-28, a calm machine), a prober's p99.9 in microseconds
+//! One round (4 s, `growing` 50 s; 2026-11-28, a calm machine), a prober's p99.9 in microseconds
 //! alone and meanwhile. What it waits for at worst is mostly the virtual machine's doing: it is
 //! 4 to 5 ms with a server that does nothing else, memcached's as well.
 //!

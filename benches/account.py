@@ -118,9 +118,12 @@ def by_stage(lines):
     own = here = None
     skip = False
     for line in lines:
-        if match := re.match(r"(fl|fi|fe)=\((\d+)\)(?: (.*))?", line):
+        if match := re.match(r"(fl|fi|fe|cfi|cfl)=\((\d+)\)(?: (.*))?", line):
             kind, number, name = match.groups()
-            names.setdefault(number, name)
+            if name:
+                names[number] = name
+            if kind.startswith("c"):
+                continue
             here = stage_of(names[number])
             if kind == "fl":
                 own = here

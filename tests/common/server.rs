@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -14,6 +14,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt,
+};
 use nix::unistd::{Pid, Uid};
 
 use super::process::Process;
@@ -235,9 +238,19 @@ fn free_port() -> u16 {
     for _ in 0..PER_PROCESS {
         let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed)) % PER_PROCESS;
         let port = u16::try_from(base + step).expect("the ports end below 32768");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if is_free(port) {
             return port;
         }
     }
     panic!("no port from {base} on is free");
+}
+
+/// Whether a port can be bound. Nobody listens on it meanwhile: a child that another thread has just
+/// forked keeps the socket until it executes its program, and whoever waits for a server on the
+/// port would take that for it.
+fn is_free(port: u16) -> bool {
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+        .expect("a socket can be had");
+    setsockopt(&socket, sockopt::ReuseAddr, &true).expect("the address may be used again");
+    bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port)).is_ok()
 }

@@ -12,25 +12,25 @@
 //!
 //! | for | get, depth 1 | get, depth 16 | set, depth 16 | 50-key multi-get |
 //! |---|---|---|---|---|
-//! | parse | 96 | 96 | 128 | 35 |
-//! | make the reply | 85 | 85 | 46 | 84 |
-//! | look up or store | 280 | 308 | 631 | 307 |
-//! | group, route, token | 247 | 264 | 253 | 224 |
-//! | deliver and send | 644 | 55 | 65 | 29 |
-//! | the loop and its ring | 1084 | 76 | 70 | 26 |
-//! | libraries: copying, comparing, hashing | 803 | 180 | 199 | 175 |
-//! | together | 3239 | 1064 | 1393 | 880 |
+//! | parse | 96 | 96 | 234 | 37 |
+//! | make the reply | 174 | 174 | 46 | 173 |
+//! | look up or store | 280 | 308 | 673 | 307 |
+//! | group, route, token | 575 | 266 | 268 | 231 |
+//! | deliver and send | 644 | 60 | 65 | 29 |
+//! | the loop and its ring | 1081 | 81 | 69 | 26 |
+//! | libraries: copying, comparing, hashing | 356 | 86 | 79 | 77 |
+//! | together | 3207 | 1071 | 1435 | 880 |
 //!
 //! With one connection a request takes two turns and two system calls: the second one only learns
 //! that the reply has been sent. Under load the loop's share all but vanishes. Fifty connections on
 //! one core, the client on another:
 //!
-//! | load | keys an entry | completions an entry | CPU us/key | user us/key | asleep |
-//! |---|---|---|---|---|---|
-//! | get, depth 1 | 27 | 54 | 3.93 | 0.26 | 3 % |
-//! | get, depth 16 | 329 | 41 | 0.40 | 0.11 | 13 % |
-//! | set, depth 16 | 362 | 46 | 0.44 | 0.15 | 8 % |
-//! | 50-key multi-get | 1,224 | 49 | 0.20 | 0.09 | 5 % |
+//! | load | keys an entry | completions an entry | entries a key | CPU us/key | user us/key | asleep |
+//! |---|---|---|---|---|---|---|
+//! | get, depth 1 | 26.9 | 53.9 | 0.0372 | 5.61 | 0.55 | 3% |
+//! | get, depth 16 | 312.8 | 39.2 | 0.0032 | 0.51 | 0.15 | 12% |
+//! | set, depth 16 | 362.8 | 46.0 | 0.0028 | 0.58 | 0.21 | 6% |
+//! | 50-key multi-get | 1282.6 | 51.6 | 0.0008 | 0.26 | 0.14 | 2% |
 //!
 //! The rest is the kernel's. `benches/peers.py` shows in its "floor" rows what a server costs that
 //! only echoes (misses, so that replies are as short as its own): at depth 1 4.6 us where

@@ -4,9 +4,9 @@
     cargo build --release --workspace && python3 benches/account.py [--only WORD]
 
 The first table has instructions of user code for each request (for each key of a multi-get), by
-what they are for. They are counted by valgrind's callgrind while one connection asks, so they are the
-same in every run; the kernel's part isn't in them. Code that the compiler has put into another
-function counts where its source stands. Needs valgrind, and a release build with line tables.
+what they are for. They are counted by valgrind's callgrind while one connection asks, so they are
+nearly the same in every run; the kernel's part isn't in them. Code that the compiler has put into
+another function counts where its source stands. Needs valgrind.
 
 The second table is of the real thing, 50 connections of loadgen on one core: how many requests and
 completions an entry into the kernel brings, and how much of its time the core sleeps.
@@ -40,8 +40,8 @@ STAGES = {
     "the loop and its ring": ["core", "ring", "os"],
 }
 OTHERS = "libraries: copying, comparing, hashing"
-# Now and then the control thread waits in io_uring_enter with valgrind's lock, which lets one thread
-# run at a time, so that the core does not get it: then the case begins anew.
+# Now and then the control thread waits in io_uring_enter with valgrind's lock, which lets one
+# thread run at a time, so that the core does not get it: then the case begins anew.
 TIMEOUT_S = 5
 TRIES_MAX = 10
 
@@ -177,8 +177,7 @@ def entries(case, options):
     cpu = report["server_cpu"]
     user_us = cpu["user_us_per_request"] * cpu["us_per_key"] / cpu["us_per_request"]
     return [case, f"{operations / turns:.1f}", f"{completions / turns:.1f}",
-            f"{turns / operations:.4f}", f"{cpu['us_per_key']:.2f}", f"{user_us:.2f}",
-            f"{1 - cpu['cores']:.0%}"]
+            f"{cpu['us_per_key']:.2f}", f"{user_us:.2f}", f"{1 - cpu['cores']:.0%}"]
 
 
 def main():
@@ -197,8 +196,8 @@ def main():
     rows.append(["together", *(f"{sum(counts[case].values()):.0f}" for case in cases)])
     table("Instructions of user code for each key", ["for", *cases], rows)
     table("Entries into the kernel, 50 connections",
-          ["load", "keys an entry", "completions an entry", "entries a key", "CPU us/key",
-           "user us/key", "asleep"], [entries(case, options) for case in cases])
+          ["load", "keys an entry", "completions an entry", "CPU us/key", "user us/key", "asleep"],
+          [entries(case, options) for case in cases])
 
 
 if __name__ == "__main__":

@@ -5,15 +5,19 @@
 
 The first table fills each server with five million items of 14-byte keys and 64-byte values and
 reads VmRSS. The second stores ever new items of given sizes until well after evictions began, and
-counts what is held: Facebook's ETC sizes, and the mean sizes of Twitter's clusters.
+counts what is held: Facebook's ETC sizes, and the mean sizes of Twitter's clusters. The third stores
+items of so many sizes that a small shard has fewer pages than classes for them, though they would
+take no more than 60 % of its memory, and counts what is held.
 """
 
 import argparse
 import datetime
 import itertools
+import math
 import os
 import pathlib
 import platform
+import random
 import shutil
 import socket
 import subprocess
@@ -31,6 +35,10 @@ SIZES = [
     ("cluster 44", "25", "22", 75),
     ("cluster 52", "20", "273", 320),
 ]
+# Values of the third table: lognormal by median and spread, up to a bound; and what memcached takes
+# beside each.
+MIXED_MEDIAN_BYTES, MIXED_SIGMA, MIXED_BYTES_MAX, MIXED_BESIDE_BYTES = 600, 1.6, 200_000, 60
+MIXED_SHARE, MIXED_MEMORIES_MB = 0.6, (8, 16, 32, 64)
 
 
 class Server:
@@ -62,6 +70,18 @@ class Server:
              "--value-size", value_size, "--timeout", "60s", "--quiet"],
             check=True, stdout=subprocess.DEVNULL)
 
+    def store_mixed(self, bytes_in_all):
+        """Stores items of widely spread sizes, one by one; returns how many."""
+        draw, stored, taken = random.Random(3), 0, 0
+        with socket.create_connection(("127.0.0.1", self.port)) as wire:
+            while taken < bytes_in_all:
+                size = int(draw.lognormvariate(math.log(MIXED_MEDIAN_BYTES), MIXED_SIGMA)) + 1
+                size = min(size, MIXED_BYTES_MAX)
+                wire.sendall(b"set k%d 0 0 %d\r\n" % (stored, size) + bytes(size) + b"\r\n")
+                assert wire.recv(64) == b"STORED\r\n"
+                stored, taken = stored + 1, taken + size + MIXED_BESIDE_BYTES
+        return stored
+
     def items(self):
         with socket.create_connection(("127.0.0.1", self.port)) as wire:
             wire.sendall(b"stats\r\nquit\r\n")
@@ -81,7 +101,8 @@ def main():
                         default=os.environ.get("MEMCACHED") or shutil.which("memcached"))
     parser.add_argument("--cores", type=int, default=1, help="-t of both servers (1)")
     parser.add_argument("--memory", type=int, default=256, help="-m of the second table (256)")
-    parser.add_argument("--only", choices=["resident", "held"], help="only one of the tables")
+    parser.add_argument("--only", choices=["resident", "held", "mixed"],
+                        help="only one of the tables")
     parser.add_argument("--port", type=int, default=21310, help="first of the ports used (21310)")
     options = parser.parse_args()
     if not options.memcached:
@@ -91,7 +112,7 @@ def main():
           f"CPUs; python3 {' '.join(sys.argv)}\n")
     # Each has a port of its own: the kernel takes a while to close what a killed ring holds.
     ports = itertools.count(options.port)
-    if options.only != "held":
+    if options.only in (None, "resident"):
         print("| five million items of 14 and 64 bytes | VmRSS | bytes an item over the data |")
         print("|---|---|---|")
         for command in servers:
@@ -102,7 +123,7 @@ def main():
             print(f"| {pathlib.Path(command).name}, {items} held | {resident / 1e6:.0f} MB | "
                   f"{over:.2f} |", flush=True)
         print()
-    if options.only != "resident":
+    if options.only in (None, "held"):
         print(f"| held in -m {options.memory} -t {options.cores} | memcached | ringcached | ratio |")
         print("|---|---|---|---|")
         for name, key_size, value_size, item_bytes in SIZES:
@@ -113,6 +134,17 @@ def main():
                     server.store_new(stored, key_size, value_size)
                     held.append(server.items())
             print(f"| {name} | {held[0]} | {held[1]} | {held[1] / held[0]:.3f} |", flush=True)
+        print()
+    if options.only in (None, "mixed"):
+        print(f"| all sizes, 60 % of -m, -t {options.cores} | stored | memcached | ringcached |")
+        print("|---|---|---|---|")
+        for memory_mb in MIXED_MEMORIES_MB:
+            held = []
+            for command in servers:
+                with Server(command, next(ports), memory_mb, options.cores) as server:
+                    stored = server.store_mixed(MIXED_SHARE * memory_mb * 1e6)
+                    held.append(server.items())
+            print(f"| -m {memory_mb} | {stored} | {held[0]} | {held[1]} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@
 //! # One request
 //!
 //! `python3 benches/account.py`: instructions of user code for each request, for each key of the
-//! multi-get. callgrind counts them while one connection asks, so they are the same in every run.
+//! multi-get. callgrind counts them while one connection asks, so they are nearly the same in every run.
 //!
 //! | for | get, depth 1 | get, depth 16 | set, depth 16 | 50-key multi-get |
 //! |---|---|---|---|---|
@@ -25,12 +25,12 @@
 //! that the reply has been sent. Under load the loop's share all but vanishes. Fifty connections on
 //! one core, the client on another:
 //!
-//! | load | keys an entry | completions an entry | entries a key | CPU us/key | user us/key | asleep |
-//! |---|---|---|---|---|---|---|
-//! | get, depth 1 | 26.9 | 53.9 | 0.0372 | 5.61 | 0.55 | 3% |
-//! | get, depth 16 | 312.8 | 39.2 | 0.0032 | 0.51 | 0.15 | 12% |
-//! | set, depth 16 | 362.8 | 46.0 | 0.0028 | 0.58 | 0.21 | 6% |
-//! | 50-key multi-get | 1282.6 | 51.6 | 0.0008 | 0.26 | 0.14 | 2% |
+//! | load | keys an entry | completions an entry | CPU us/key | user us/key | asleep |
+//! |---|---|---|---|---|---|
+//! | get, depth 1 | 26.9 | 53.9 | 5.61 | 0.55 | 3% |
+//! | get, depth 16 | 312.8 | 39.2 | 0.51 | 0.15 | 12% |
+//! | set, depth 16 | 362.8 | 46.0 | 0.58 | 0.21 | 6% |
+//! | 50-key multi-get | 1282.6 | 51.6 | 0.26 | 0.14 | 2% |
 //!
 //! The rest is the kernel's. `benches/peers.py` shows in its "floor" rows what a server costs that
 //! only echoes (misses, so that replies are as short as its own): at depth 1 4.6 us where

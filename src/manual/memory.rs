@@ -40,10 +40,18 @@
 //! twice as large, and, when no page is left, to the next larger class of up to eight times its
 //! size, which evicts for them; until they have taken 2 MB so, which is worth a page. Without that,
 //! a shard with fewer pages than classes in use would give a whole page to a single item and drive
-//! out all that was in it: of 4,430 items of widely spread sizes (lognormal, a few bytes to 200 KB,
-//! 10 MB together) a shard of 16 MB kept 30, now 3,784. memcached keeps all of them, because each
-//! class's first page does not count against `-m` there; here the limit holds. So many small
-//! shards want more memory: with many cores, give `-m` at least 64 MB for each.
+//! out all that was in it. Items kept of widely spread sizes (lognormal, a few bytes to 200 KB) that
+//! would take 60 % of the memory, `python3 benches/bytes.py --only mixed`:
+//!
+//! | | stored | memcached | without guests | with guests |
+//! |---|---|---|---|---|
+//! | `-m 8` | 2,255 | 2,255 | 8 | 785 |
+//! | `-m 16` | 4,418 | 4,418 | 28 | 3,558 |
+//! | `-m 32` | 8,454 | 8,392 | 557 | 7,722 |
+//! | `-m 64` | 16,949 | 16,949 | 16,949 | 16,888 |
+//!
+//! memcached keeps them because each class's first page does not count against `-m` there; here the
+//! limit holds. So many small shards want more memory: give `-m` at least 64 MB for each core.
 //!
 //! When no page is left, a class evicts from its own tail, and pages move from the class whose
 //! items get clearly older, a few chunks with each store, so that no class starves and no request

@@ -2,9 +2,11 @@
 //!
 //! Which class gives: the one whose items get clearly oldest (see `age`), or one with a whole
 //! page's worth of free chunks. When: when a class that must evict, or has just taken the last free
-//! page, has clearly younger ones. How: the page is swept chunk by chunk, a few for each store, in
-//! proportion to what the store takes. Dead items end, items younger than the class's tail are
-//! moved to its chunks, the rest is evicted; then the page goes to the class it was freed for.
+//! page, has clearly younger ones: by more than counting may err. The only page of a class that
+//! evicts is left to it, unless there is no other, for its next item would want it back. How: the
+//! page is swept chunk by chunk, a few for each store, in proportion to what the store takes. Dead
+//! items end, items younger than the class's tail are moved to its chunks, the rest is evicted;
+//! then the page goes to the class it was freed for.
 //!
 //! A page in which a chunk is pinned or being uploaded is left alone and another one taken.
 

@@ -8,7 +8,8 @@
 //! # One request
 //!
 //! `python3 benches/account.py`: instructions of user code for each request, for each key of the
-//! multi-get. callgrind counts them while one connection asks, so they are nearly the same in every run.
+//! multi-get. callgrind counts them while one connection asks, so they are nearly the same in every
+//! run.
 //!
 //! | for | get, depth 1 | get, depth 16 | set, depth 16 | 50-key multi-get |
 //! |---|---|---|---|---|

@@ -40,8 +40,8 @@
 //! twice as large, and, when no page is left, to the next larger class of up to eight times its
 //! size, which evicts for them; until they have taken 2 MB so, which is worth a page. Without that,
 //! a shard with fewer pages than classes in use would give a whole page to a single item and drive
-//! out all that was in it. Items kept of widely spread sizes (lognormal, a few bytes to 200 KB) that
-//! would take 60 % of the memory, `python3 benches/bytes.py --only mixed`:
+//! out all that was in it. Items kept of widely spread sizes (lognormal, a few bytes to 200 KB)
+//! that would take 60 % of the memory, `python3 benches/bytes.py --only mixed`:
 //!
 //! | | stored | memcached | without guests | with guests |
 //! |---|---|---|---|---|

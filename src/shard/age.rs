@@ -228,8 +228,10 @@ mod tests {
     fn the_error_of_an_age_falls_with_the_evictions_it_is_told_by() {
         let (mut turnover, few, many) = (Turnover::default(), ClassId(1), ClassId(2));
         assert!(!turnover.evicts(few));
-        (0..32).for_each(|_| turnover.count(few, 4, &eviction(0)));
-        (0..1_600).for_each(|_| turnover.count(many, 4, &eviction(0)));
+        // So small that none is forgotten.
+        let eviction = Eviction { chunk_bytes: 8, ..eviction(0) };
+        (0..32).for_each(|_| turnover.count(few, 4, &eviction));
+        (0..1_600).for_each(|_| turnover.count(many, 4, &eviction));
         assert!(turnover.evicts(few));
         assert!((0.35..0.37).contains(&turnover.error(few, many)), "2 / sqrt(32), and a little");
         assert!((0.05..0.08).contains(&turnover.error(many, many)));

@@ -245,9 +245,9 @@ fn free_port() -> u16 {
     panic!("no port from {base} on is free");
 }
 
-/// Whether a port can be bound. Nobody listens on it meanwhile: a child that another thread has just
-/// forked keeps the socket until it executes its program, and whoever waits for a server on the
-/// port would take that for it.
+/// Whether a port can be bound. Nobody listens on it meanwhile: a child that another thread has
+/// just forked keeps the socket until it executes its program, and whoever waits for a server on
+/// the port would take that for it.
 fn is_free(port: u16) -> bool {
     let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
         .expect("a socket can be had");

@@ -27,32 +27,23 @@ const CHUNK_BASE_BYTES: usize = 16;
 /// Sizes from here on grow by the factor as it is.
 const FINE_BYTES: usize = 6144;
 
-/// How finely chunks below [`FINE_BYTES`] are stepped in shards of some memory.
+/// Bytes of memory from which on shards have another table than those with less.
+pub const TABLE_MEMORY_BYTES: [usize; 3] = [0, 24 << 20, 128 << 20];
+
+/// How finely chunks below [`FINE_BYTES`] are stepped.
 struct Fineness {
-    /// From so many bytes for pages and index on.
-    memory_bytes: usize,
     /// Steps instead of each one by the factor.
     steps: i32,
     /// Sizes below this have a class for each unit of locations.
     unit_steps_below: usize,
 }
 
-const fn fineness(memory_mb: usize, steps: i32, unit_steps_below: usize) -> Fineness {
-    Fineness { memory_bytes: memory_mb << 20, steps, unit_steps_below }
-}
-
-const FINENESS: [Fineness; 3] = [fineness(0, 1, 0), fineness(24, 2, 0), fineness(128, 2, 128)];
-
-/// Bytes of memory from which on shards have another table than those with less.
-pub const TABLE_MEMORY_BYTES: [usize; FINENESS.len()] = {
-    let mut bytes = [0; FINENESS.len()];
-    let mut index = 0;
-    while index < bytes.len() {
-        bytes[index] = FINENESS[index].memory_bytes;
-        index += 1;
-    }
-    bytes
-};
+/// For shards of each of [`TABLE_MEMORY_BYTES`].
+const FINENESS: [Fineness; TABLE_MEMORY_BYTES.len()] = [
+    Fineness { steps: 1, unit_steps_below: 0 },
+    Fineness { steps: 2, unit_steps_below: 0 },
+    Fineness { steps: 2, unit_steps_below: 128 },
+];
 
 impl Fineness {
     /// Sizes from the smallest to the last that is a step below the largest; as an error, as many
@@ -116,9 +107,11 @@ impl ClassTable {
         assert!(factor > 1.0, "sizes grow");
         let chunk_bytes_max = chunk_bytes_max / LOC_UNIT_BYTES * LOC_UNIT_BYTES;
         let smallest = round((CHUNK_BASE_BYTES + chunk_bytes_min).max(HEADER_BYTES * 2));
-        let mut finest_first = FINENESS.iter().rev().filter(|of| of.memory_bytes <= memory_bytes);
+        let tables = TABLE_MEMORY_BYTES.iter().filter(|&&bytes| bytes <= memory_bytes).count();
         // Where a small factor makes too many classes, coarser steps get farther.
-        let sizes = finest_first
+        let sizes = FINENESS[..tables]
+            .iter()
+            .rev()
             .find_map(|fineness| fineness.sizes(smallest, factor, chunk_bytes_max).ok())
             .unwrap_or_else(|| match FINENESS[0].sizes(smallest, factor, chunk_bytes_max) {
                 Ok(sizes) | Err(sizes) => sizes,

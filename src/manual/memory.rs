@@ -61,7 +61,7 @@
 //! only if it would not be the older one then, and only if the difference is more than twice the
 //! error of such counting. The only page of a class in use stays: the next item would want it back.
 //! Without these rules 400 pages moved in a replay of Twitter's cluster 7 in 16 MB, each leaving
-//! chunks empty for a while, and a tenth more was missed; with them six do.
+//! chunks empty for a while, and a tenth more was missed; with them a dozen do.
 //!
 //! # The index
 //!

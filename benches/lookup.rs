@@ -68,7 +68,7 @@ fn lookups(shard: &mut Shard, items: u64, batch: usize) {
         for (key, hash) in &keys[..batch] {
             let key = Key { bytes: key, hash: *hash };
             let hit = shard.get(&key, Access::Get).expect("the item is there");
-            found += hit.value().len() as u64 & u64::from(hit.value()[63]);
+            found += hit.value().map_or(0, |value| value.len() as u64 & u64::from(value[63]));
         }
     }
     assert_eq!(found, (LOOKUPS / batch as u64 * batch as u64) * (64 & u64::from(b'v')));

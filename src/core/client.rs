@@ -147,21 +147,35 @@ impl Client {
         }
     }
 
-    /// Adds reply text.
+    /// Adds reply text that lies in pieces.
     #[inline]
-    pub(super) fn reply(&mut self, text: &[u8], pool: &mut BlockPool) {
-        if text.is_empty() || !self.conn.may_send() {
+    pub(super) fn reply<'t>(
+        &mut self,
+        pieces: impl IntoIterator<Item = &'t [u8]>,
+        pool: &mut BlockPool,
+    ) {
+        if !self.conn.may_send() {
             return;
         }
+        let pieces = pieces.into_iter().filter(|piece| !piece.is_empty());
         match &mut self.carrier {
             Carrier::Plain => {
-                let output = self.output.get_or_insert_with(|| pool.take_message());
-                output.append(text, pool);
+                for piece in pieces {
+                    let output = self.output.get_or_insert_with(|| pool.take_message());
+                    output.append(piece, pool);
+                }
+                if self.output.is_some() {
+                    self.conn.output_ready();
+                }
             }
-            Carrier::Tls(secure) => secure.outbox_mut().append(text, pool),
-            Carrier::Datagram(reply) => return reply.extend_from_slice(text),
+            Carrier::Tls(secure) => {
+                for piece in pieces {
+                    secure.outbox_mut().append(piece, pool);
+                    self.conn.output_ready();
+                }
+            }
+            Carrier::Datagram(reply) => pieces.for_each(|piece| reply.extend_from_slice(piece)),
         }
-        self.conn.output_ready();
     }
 
     /// Adds bytes that go out as they are, whatever carries the client's replies.

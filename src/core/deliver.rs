@@ -1,66 +1,65 @@
 //! Replies on their way to the connections, in the order of the requests.
 
+use std::ops::Range;
+
 use super::group::Group;
 use super::state::State;
 use crate::conn::ConnId;
-use std::ops::Range;
 
 impl State {
-    /// Hands each reply of a group to its connection. Replies that lie side by side and are for the
-    /// same connection, as all of a pipeline's do on one shard, go in one piece.
+    /// Hands each reply of a group to its connection.
     pub(super) fn deliver(&mut self, group: &Group<'_>) {
-        let mut index = 0;
-        while index < group.len() {
-            let conn = group[index].conn;
-            let mut text = self.places[index].text.clone();
-            let mut pins = self.places[index].pins.clone();
-            index += 1;
-            while index < group.len() && group[index].conn == conn {
-                let next = &self.places[index];
-                if next.text.start != text.end || next.pins.start != pins.end {
-                    break;
-                }
-                text.end = next.text.end;
-                pins.end = next.pins.end;
-                index += 1;
+        let mut start = 0;
+        while start < group.len() {
+            let conn = group[start].conn;
+            let mut end = start + 1;
+            while end < group.len() && group[end].conn == conn {
+                end += 1;
             }
-            self.deliver_piece(conn, text, pins);
+            self.deliver_to(conn, start..end);
+            start = end;
         }
         self.replies.text.clear();
-        self.replies.pins.clear();
+        if !self.replies.pins.is_empty() {
+            // What nobody has taken.
+            let pins = self.replies.pins.drain(..).filter_map(|(_, pin)| pin).collect();
+            self.unpin(pins);
+        }
     }
 
+    /// Hands a connection the replies of operations that follow each other. Those that lie side by
+    /// side, as all of a pipeline's do on one shard, go in one piece.
     #[inline]
-    fn deliver_piece(&mut self, conn: ConnId, text: Range<usize>, pins: Range<usize>) {
-        let Some(client) = self.clients.get_mut(conn) else {
-            return self.unpin_undelivered(pins);
-        };
-        let mut start = text.start;
-        let mut undelivered = Vec::new();
-        for (at, pinned) in &mut self.replies.pins[pins] {
-            client.reply(&self.replies.text[start..*at], &mut self.blocks);
-            start = *at;
-            if let Some(pinned) = pinned.take() {
-                undelivered.extend(client.reply_pinned(pinned, &mut self.blocks));
+    fn deliver_to(&mut self, conn: ConnId, operations: Range<usize>) {
+        let pieces = self.places[operations].chunk_by(|one, next| one.end == next.start);
+        let pieces = pieces.map(|places| match places {
+            [first, .., last] => first.start as usize..last.end as usize,
+            [only] => only.start as usize..only.end as usize,
+            [] => 0..0,
+        });
+        let Some(client) = self.clients.get_mut(conn) else { return };
+        let (text, pins) = (&self.replies.text, &mut self.replies.pins);
+        if pins.is_empty() {
+            client.reply(pieces.map(|piece| &text[piece]), &mut self.blocks);
+            return self.limit_output(conn);
+        }
+        for Range { mut start, end } in pieces {
+            // A pinned value has text of its own reply before it.
+            let first = pins.partition_point(|(at, _)| *at <= start);
+            for (at, pin) in pins[first..].iter_mut().take_while(|(at, _)| *at <= end) {
+                client.reply([&text[start..*at]], &mut self.blocks);
+                start = *at;
+                *pin = pin.take().and_then(|pin| client.reply_pinned(pin, &mut self.blocks));
             }
+            client.reply([&text[start..end]], &mut self.blocks);
         }
-        client.reply(&self.replies.text[start..text.end], &mut self.blocks);
         self.limit_output(conn);
-        if !undelivered.is_empty() {
-            self.unpin(undelivered);
-        }
-    }
-
-    fn unpin_undelivered(&mut self, pins: Range<usize>) {
-        let pins = self.replies.pins[pins].iter_mut().filter_map(|(_, pinned)| pinned.take());
-        let pins = pins.collect();
-        self.unpin(pins);
     }
 
     /// Answers a connection outside of any group.
     pub(super) fn reply(&mut self, id: ConnId, text: &[u8]) {
         if let Some(client) = self.clients.get_mut(id) {
-            client.reply(text, &mut self.blocks);
+            client.reply([text], &mut self.blocks);
         }
         self.list(id);
     }

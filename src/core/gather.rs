@@ -16,7 +16,7 @@ use crate::conn::{ConnId, Input};
 use crate::mesh::route;
 use crate::protocol::key::KEY_BYTES_MAX;
 use crate::protocol::reply::line;
-use crate::protocol::{Get, Key, Refusal, Request, Step};
+use crate::protocol::{Get, Key, Refusal, Request, Step, plain_get};
 use crate::shard::hash_key;
 
 /// How much of what follows is copied behind a request that came in parts, at a time.
@@ -99,7 +99,19 @@ impl State {
                 at += self.feed_upload(id, &bytes[at..], group);
                 continue;
             }
-            match client.conn.parser.next(&bytes[at..]) {
+            let parser = &mut client.conn.parser;
+            let step = if parser.is_at_line() && bytes[at..].starts_with(b"get ") {
+                let plain_bytes = self.take_plain_gets(id, &bytes[at..], group);
+                if plain_bytes > 0 {
+                    at += plain_bytes;
+                    continue;
+                }
+                let Some(client) = self.clients.get_mut(id) else { return at };
+                client.conn.parser.next(&bytes[at..])
+            } else {
+                parser.next(&bytes[at..])
+            };
+            match step {
                 Step::Request { request: Request::Get(get), consumed } => {
                     at = match self.take_get(id, get, group) {
                         None => at + consumed,
@@ -137,6 +149,21 @@ impl State {
                     self.run(group);
                     self.finish(id);
                 }
+            }
+        }
+        at
+    }
+
+    /// Takes retrievals of one key each, until something else comes or a group has run, after which
+    /// the connection may be in another state; returns how many bytes they were.
+    #[inline]
+    fn take_plain_gets<'a>(&mut self, id: ConnId, bytes: &'a [u8], group: &mut Group<'a>) -> usize {
+        let mut at = 0;
+        while let Some((key, consumed)) = plain_get(&bytes[at..]) {
+            at += consumed;
+            let work = Work::Get { with_cas: false, touch: None, is_end: true };
+            if self.push(id, key, work, group) {
+                break;
             }
         }
         at
@@ -238,13 +265,19 @@ impl State {
         group: &mut Group<'a>,
     ) -> bool {
         let hash = hash_key(self.shared.hash_seed, key.bytes());
-        let shard = route(hash, self.shared.shards.len());
+        let shard = self.shard_of(hash);
         let runs = self.must_run(conn, group);
         if runs {
             self.run(group);
         }
         group.push(Operation { conn, shard, key, hash, work });
         runs
+    }
+
+    /// The shard that a key belongs to.
+    #[inline]
+    fn shard_of(&self, hash: u64) -> u8 {
+        route(hash, self.shared.shards.len()) as u8
     }
 
     /// Whether a group has to run before it takes an operation of `conn`. While memory is tight, a
@@ -270,7 +303,7 @@ impl State {
             self.run(group);
         }
         let (shard, hash) = match hash {
-            Some(hash) => (route(hash, self.shared.shards.len()), hash),
+            Some(hash) => (self.shard_of(hash), hash),
             None => companion(group),
         };
         let work = group.keep(request);
@@ -307,7 +340,7 @@ impl State {
 }
 
 /// The shard and hash of the last operation, which one without a key goes along with.
-fn companion(group: &Group<'_>) -> (usize, u64) {
+fn companion(group: &Group<'_>) -> (u8, u64) {
     group.last().map_or((0, 0), |last| (last.shard, last.hash))
 }
 

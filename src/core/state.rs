@@ -31,7 +31,7 @@ pub(super) struct State {
     pub(super) limits: Limits,
     /// Replies of the group that is run, and where each of them lies.
     pub(super) replies: Replies,
-    pub(super) places: Vec<ReplyPlace>,
+    pub(super) places: Box<[ReplyPlace; GROUP_MAX]>,
     /// Clients whose plan has to be looked at before the turn ends.
     pub(super) listed: Vec<ConnId>,
     /// Clients that were sent something for which there was no buffer: they go first.
@@ -77,7 +77,7 @@ impl State {
             gate,
             limits,
             replies: Replies::default(),
-            places: vec![ReplyPlace::default(); GROUP_MAX],
+            places: Box::new([const { 0..0 }; GROUP_MAX]),
             listed: Vec::with_capacity(1024),
             starved: Vec::new(),
             uploads: Vec::new(),
@@ -137,24 +137,18 @@ impl State {
         }
     }
 
-    /// Runs each shard's part of a group. Its own shard comes first, as all that began with the
-    /// same one would meet there; and a shard that is in use is left for later, when its holder may
-    /// be done with it, before the part is posted and waited for.
+    /// Runs each shard's part of a group. A shard that is in use is left for later, when its holder
+    /// may be done with it, before the part is posted and waited for.
     fn execute(&mut self, group: &Group<'_>) {
-        let count = self.shared.shards.len();
         let mut in_use = ArrayVec::<usize, GROUP_MAX>::new();
-        for step in 0..count {
-            let shard = (self.index + step) % count;
-            if !group.iter().any(|operation| operation.shard == shard) {
-                continue;
-            }
+        for part in group.parts() {
             self.counters().groups.add(1);
-            if !self.execute_part(group, shard, Lent::try_run) {
-                in_use.push(shard);
+            if !self.execute_part(group, part, Lent::try_run) {
+                in_use.push(part);
             }
         }
-        for shard in in_use {
-            if !self.execute_part(group, shard, Lent::run) {
+        for part in in_use {
+            if !self.execute_part(group, part, Lent::run) {
                 self.counters().groups_posted.add(1);
             }
         }
@@ -165,12 +159,12 @@ impl State {
     fn execute_part(
         &mut self,
         group: &Group<'_>,
-        shard: usize,
+        part: usize,
         run: impl FnOnce(&Lent<Shard>, &mut dyn Job<Shard>) -> bool,
     ) -> bool {
-        let (replies, places) = (&mut self.replies, &mut self.places);
-        let mut part = ShardPart { shard, group, replies, places, clock: self.clock };
-        run(&self.shared.shards[shard], &mut part)
+        let (replies, places) = (&mut self.replies, &mut *self.places);
+        let mut job = ShardPart { part, group, replies, places, clock: self.clock };
+        run(&self.shared.shards[group.shard_of(part)], &mut job)
     }
 
     /// Gives pinned values back to their shards.

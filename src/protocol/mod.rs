@@ -38,6 +38,7 @@ pub use meta::Meta;
 pub use parser::{Binding, Gate, Limits, Parser, Step};
 pub use reply::Refusal;
 pub use request::{Arithmetic, Delete, Get, Request, Store, StoreMode, Touch};
+pub use text::plain_get;
 pub use time::Clock;
 
 #[cfg(test)]

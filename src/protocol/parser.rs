@@ -168,6 +168,14 @@ impl Parser {
         if self.place == Place::Line { self.text(input) } else { self.next_elsewhere(input) }
     }
 
+    /// Whether the unread input starts with a text request, so that [`plain_get`] may look at it.
+    ///
+    /// [`plain_get`]: super::text::plain_get
+    #[inline]
+    pub fn is_at_line(&self) -> bool {
+        self.place == Place::Line
+    }
+
     fn next_elsewhere<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         let Some(first) = input.first() else { return Step::Need };
         match self.place {

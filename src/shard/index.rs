@@ -182,7 +182,7 @@ impl Index {
     }
 
     /// Finds the item for which `is_it` holds among those that may have this hash.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(
         &self,
         hash: u64,

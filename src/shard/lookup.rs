@@ -1,6 +1,6 @@
 //! Finding an item by its key, and what a reader sees of it.
 
-use super::chain::{self, Piece};
+use super::chain;
 use super::index::Slot;
 use super::item::{Header, Loc, flag, mark};
 use super::{Access, ClassId, GetOptions, Key, Miss, Shard, StoreMode, StoreOptions};
@@ -10,10 +10,8 @@ use super::{Access, ClassId, GetOptions, Key, Miss, Shard, StoreMode, StoreOptio
 pub struct Hit<'a> {
     pub(super) shard: &'a mut Shard,
     pub(super) loc: Loc,
-    /// When the item was last used before this access.
-    last_access: u32,
-    /// Whether it had been read before this access.
-    hit_before: bool,
+    /// The header as it was before this access.
+    header: Header,
     created: bool,
 }
 
@@ -49,8 +47,7 @@ impl Shard {
         if options.bump {
             self.bump(loc);
         }
-        let last_access = self.now;
-        Some(Hit { shard: self, loc, last_access, hit_before: false, created: true })
+        Some(Hit { shard: self, loc, header, created: true })
     }
 
     /// Gives an item a new expiry time and marks it as used. False if there is none.
@@ -66,7 +63,7 @@ impl Shard {
     }
 
     /// `miss` is what a miss counts as one of.
-    #[inline]
+    #[inline(always)]
     fn look_up(
         &mut self,
         key: &Key<'_>,
@@ -85,17 +82,11 @@ impl Shard {
                 self.bump(loc);
             }
         }
-        Some(Hit {
-            shard: self,
-            loc,
-            last_access: header.time(),
-            hit_before: header.has(flag::FETCHED),
-            created: false,
-        })
+        Some(Hit { shard: self, loc, header, created: false })
     }
 
     /// Finds a key's item. One that is past its time is removed instead, and `last_miss` set.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find_live(&mut self, key: &Key<'_>) -> Option<(Slot, Loc)> {
         let arena = &self.slabs.arena;
         let Some((slot, loc)) = self.index.find(key.hash, |loc| arena.key_is(loc, key.bytes))
@@ -104,12 +95,18 @@ impl Shard {
             return None;
         };
         if let Some(miss) = self.death(arena.header(loc)) {
-            self.last_miss = miss;
-            self.count_expired(loc, miss);
-            self.end(slot, key.hash, loc);
+            self.remove_dead(slot, key.hash, loc, miss);
             return None;
         }
         Some((slot, loc))
+    }
+
+    /// Removes an item that was found to be past its time.
+    #[cold]
+    fn remove_dead(&mut self, slot: Slot, hash: u64, loc: Loc, miss: Miss) {
+        self.last_miss = miss;
+        self.count_expired(loc, miss);
+        self.end(slot, hash, loc);
     }
 
     /// Marks an item as fetched and as active; in the segmented LRU as active only if it was
@@ -167,22 +164,25 @@ impl Shard {
 }
 
 impl Hit<'_> {
+    /// The header as it is now.
     fn header(&self) -> &Header {
         self.shard.slabs.arena.header(self.loc)
     }
 
-    /// The value, or its first piece if it [is chained](Self::is_chained).
+    /// The value, if it lies in one piece.
     #[must_use]
     #[inline]
-    pub fn value(&self) -> &[u8] {
-        Piece::first(&self.shard.slabs.arena, self.loc).slice(&self.shard.slabs.arena)
+    pub fn value(&self) -> Option<&[u8]> {
+        if self.header.has(flag::LARGE) {
+            return self.large_value();
+        }
+        let bytes = usize::from(self.header.length);
+        Some(self.shard.slabs.arena.bytes(self.loc, self.header.value_at(), bytes))
     }
 
-    /// Whether the value lies in more than one piece.
-    #[must_use]
-    #[inline]
-    pub fn is_chained(&self) -> bool {
-        Piece::first(&self.shard.slabs.arena, self.loc).next.is_some()
+    fn large_value(&self) -> Option<&[u8]> {
+        let piece = chain::Piece::first(&self.shard.slabs.arena, self.loc);
+        piece.next.is_none().then(|| piece.slice(&self.shard.slabs.arena))
     }
 
     /// The pieces of the value in order.
@@ -195,14 +195,22 @@ impl Hit<'_> {
     #[must_use]
     #[inline]
     pub fn value_bytes(&self) -> usize {
-        self.shard.slabs.arena.value_bytes(self.loc)
+        if self.header.has(flag::LARGE) {
+            self.shard.slabs.arena.value_bytes(self.loc)
+        } else {
+            usize::from(self.header.length)
+        }
     }
 
     /// The client's opaque number.
     #[must_use]
     #[inline]
     pub fn client_flags(&self) -> u32 {
-        self.shard.slabs.arena.client_flags(self.loc)
+        if self.header.has(flag::CLIENT_FLAGS) {
+            self.shard.slabs.arena.client_flags(self.loc)
+        } else {
+            0
+        }
     }
 
     /// The CAS id, 0 without CAS.
@@ -221,13 +229,13 @@ impl Hit<'_> {
     /// When the item was last used before this access.
     #[must_use]
     pub const fn last_access(&self) -> u32 {
-        self.last_access
+        self.header.time()
     }
 
     /// Whether it had been read before this access.
     #[must_use]
     pub const fn hit_before(&self) -> bool {
-        self.hit_before
+        self.header.has(flag::FETCHED)
     }
 
     /// Whether this lookup created the item.

@@ -32,18 +32,21 @@ pub(super) struct Replies {
 
 impl Replies {
     /// Adds an item's value: a copy, or a large one as it lies in the arena.
-    #[inline]
+    #[inline(always)]
     fn value(&mut self, hit: Hit<'_>) {
-        if hit.value_bytes() >= PINNED_BYTES_MIN {
-            let pin = Pin { shard: self.shard, value: hit.pin() };
-            self.pins.push((self.text.len(), Some(pin)));
-        } else if hit.is_chained() {
-            for piece in hit.pieces() {
-                self.text.extend_from_slice(piece);
-            }
-        } else {
-            self.text.extend_from_slice(hit.value());
+        match hit.value() {
+            Some(value) if value.len() < PINNED_BYTES_MIN => self.text.extend_from_slice(value),
+            _ => self.large_value(hit),
         }
+    }
+
+    #[inline(never)]
+    fn large_value(&mut self, hit: Hit<'_>) {
+        if hit.value_bytes() < PINNED_BYTES_MIN {
+            return hit.pieces().for_each(|piece| self.text.extend_from_slice(piece));
+        }
+        let pin = Pin { shard: self.shard, value: hit.pin() };
+        self.pins.push((self.text.len(), Some(pin)));
     }
 }
 

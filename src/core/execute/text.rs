@@ -7,7 +7,7 @@ use crate::protocol::time::exptime_to_clock;
 use crate::protocol::{Clock, Key, Store, StoreMode};
 use crate::shard::{self, Access, Arithmetic, Computed, Shard, StoreOptions, Stored};
 
-#[inline]
+#[inline(always)]
 pub(super) fn get(
     key: Key<'_>,
     item: shard::Key<'_>,
@@ -23,7 +23,7 @@ pub(super) fn get(
     };
     replies.trace.hit(&hit, true);
     let cas = if with_cas { Some(hit.cas()) } else { None };
-    put_value_line(&mut replies.text, key, hit.client_flags(), hit.value_bytes(), cas);
+    put_value_line(&mut replies.text, key, hit.client_flags(), hit.value_bytes() as u32, cas);
     replies.value(hit);
     replies.text.put(b"\r\n");
 }

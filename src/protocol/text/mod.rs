@@ -155,6 +155,13 @@ impl Parser {
     }
 }
 
+/// The key of a `get` of one key, as most requests are, and the bytes that it takes. Whatever else
+/// the input starts with is the parser's to tell.
+#[inline(always)]
+pub fn plain_get(input: &[u8]) -> Option<(Key<'_>, usize)> {
+    if input.starts_with(b"get ") { only_key(input, "get ".len()) } else { None }
+}
+
 /// A key that is followed by nothing but the line's end, and the bytes up to there.
 #[inline(always)]
 fn only_key(input: &[u8], start: usize) -> Option<(Key<'_>, usize)> {

@@ -14,7 +14,7 @@ use nix::sys::socket::{
 };
 use ringcached::config::{CpuId, limits::CONNECTIONS_DEFAULT};
 use ringcached::os::{affinity, sockets};
-use ringcached::ring::{BlockPool, Completion, Op, Ring, Setup, Token, Wait};
+use ringcached::ring::{BlockPool, Completion, Op, Ring, Setup, Token, Wait, is_busy};
 
 #[derive(Default)]
 struct Echo {
@@ -43,6 +43,7 @@ impl Echo {
                 }
             }
             Op::Send => {
+                assert!(completion.result > 0, "the client reads what it is sent");
                 self.sending[slot as usize] = false;
                 self.pool.give_message(ring.take_message(slot).expect("it was sent"));
                 self.touched.push(slot);
@@ -62,7 +63,7 @@ impl Echo {
         ring.receive(socket, Token::new(Op::Receive, slot, 0));
     }
 
-    fn answer(&mut self, ring: &mut Ring) {
+    fn answer(&mut self, ring: &mut Ring, is_busy: bool) {
         for slot in self.touched.drain(..) {
             let index = slot as usize;
             if self.owed[index] == 0 || self.sending[index] {
@@ -73,7 +74,12 @@ impl Echo {
                 message.append(b"END\r\n", &mut self.pool);
             }
             self.sending[index] = true;
-            ring.send(self.sockets[index], message, Token::new(Op::Send, slot, 0));
+            let token = Token::new(Op::Send, slot, 0);
+            if is_busy {
+                ring.send(self.sockets[index], message, token);
+            } else {
+                ring.send_quietly(self.sockets[index], message, token);
+            }
         }
     }
 }
@@ -100,7 +106,7 @@ fn serve(listener: &OwnedFd) -> std::io::Result<()> {
         for completion in completions.drain(..) {
             echo.take(&mut ring, &completion);
         }
-        echo.answer(&mut ring);
+        echo.answer(&mut ring, is_busy(load));
         ring.recycle();
     }
 }

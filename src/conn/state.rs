@@ -104,6 +104,13 @@ impl Connection {
         self.sending
     }
 
+    /// True if nothing but further requests will be asked of the connection, whenever a send ends.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let is_ending = self.peer_ended || self.owes_last_word || self.held;
+        self.life == Life::Open && !self.paused && !is_ending
+    }
+
     /// Event: the armed receive ended; it will be armed again if the connection is open.
     pub fn receive_ended(&mut self) {
         self.receiving = false;

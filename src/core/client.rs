@@ -246,6 +246,14 @@ impl Client {
         self.output.take()
     }
 
+    /// Whether anything has to be done as soon as a message has been sent that is about to be. One
+    /// that found no room before has to wait for it.
+    pub(super) fn awaits_end_of(&self, message: &Message) -> bool {
+        let has_more = !self.pins_in_flight.is_empty() || self.has_output();
+        let is_settled = self.conn.is_settled() && self.task.is_none() && !has_more;
+        !is_settled || message.is_begun() || !message.is_of_one_send()
+    }
+
     /// Whether it receives the log.
     pub(super) fn is_watching(&self) -> bool {
         matches!(self.task, Some(Task::Watch))

@@ -12,7 +12,7 @@ use super::shared::{Letter, Note, Shared};
 use super::state::State;
 use crate::config::{Binding, Manner};
 use crate::protocol::admin::WatchStreams;
-use crate::ring::{Completion, Op, Ring, Setup, Token, Wait};
+use crate::ring::{Completion, Op, Ring, Setup, Token, Wait, is_busy};
 
 /// The sockets that a core serves, beside the connections that it accepts.
 #[derive(Clone, Debug, Default)]
@@ -101,6 +101,11 @@ impl Core {
         if self.state.shared.tls.is_some() {
             unsealed.fill(&self.ring, &mut self.state, &completions);
         }
+        // Their messages and blocks are used again at once, for the replies to what came.
+        for completion in completions.iter().filter(|completion| completion.token.op() == Op::Send)
+        {
+            self.state.sent(&mut self.ring, completion);
+        }
         let mut group = Group::new();
         for (index, completion) in completions.iter().enumerate() {
             match completion.token.op() {
@@ -122,7 +127,6 @@ impl Core {
         }
         for completion in &completions {
             match completion.token.op() {
-                Op::Send => self.state.sent(&mut self.ring, completion),
                 Op::Accept => self.accepted(completion),
                 Op::Wake => self.woken(),
                 Op::ReceiveFrom => {
@@ -133,6 +137,7 @@ impl Core {
             }
         }
         self.load = completions.len();
+        self.state.is_busy = is_busy(self.load);
         self.state.counters().completions.add(self.load as u64);
         completions.clear();
         self.completions = completions;

@@ -102,6 +102,7 @@ impl BlockPool {
         }
         message.sent = 0;
         message.bytes = 0;
+        message.is_begun = false;
         self.messages.push(message);
     }
 
@@ -156,6 +157,9 @@ pub struct Message {
     bytes: usize,
     /// How many of them the socket has taken: `sent <= bytes`.
     sent: usize,
+    is_begun: bool,
+    /// It is under way, and the kernel tells only if that doesn't go well.
+    pub(super) is_quiet: bool,
     header: libc::msghdr,
     vectors: [libc::iovec; SEGMENTS_PER_SEND],
 }
@@ -171,6 +175,8 @@ impl Default for Message {
             segments: Vec::with_capacity(4),
             bytes: 0,
             sent: 0,
+            is_begun: false,
+            is_quiet: false,
             // SAFETY: all zeroes is a valid, empty header.
             header: unsafe { std::mem::zeroed() },
             vectors: [EMPTY; SEGMENTS_PER_SEND],
@@ -230,6 +236,21 @@ impl Message {
         self.bytes - self.sent
     }
 
+    /// Whether it has been given to a socket before, which did not take all of it.
+    #[must_use]
+    pub fn is_begun(&self) -> bool {
+        self.is_begun
+    }
+
+    /// Whether one send takes all that is left, and no pin waits for its end.
+    #[must_use]
+    pub fn is_of_one_send(&self) -> bool {
+        let is_pinned = |segment: &Segment| matches!(segment, Segment::Pinned(..));
+        self.segments.len() <= SEGMENTS_PER_SEND
+            && self.left() <= SEND_BYTES_PER_TURN
+            && !self.segments.iter().any(is_pinned)
+    }
+
     /// Notes that the socket took `count` more bytes.
     ///
     /// # Panics
@@ -237,11 +258,15 @@ impl Message {
     pub fn advance(&mut self, count: usize) {
         assert!(count <= self.left(), "a socket can't take more than it was given");
         self.sent += count;
+        self.is_begun = true;
     }
 
     /// The submission that sends what is left. It points into the message, which therefore must
     /// not move or change until its completion: the ring owns it for that time.
     pub(super) fn entry(&mut self, fd: Fd) -> squeue::Entry {
+        // A quiet one doesn't wait for room, and to be sent in part is a failure.
+        let how = if self.is_quiet { libc::MSG_DONTWAIT | libc::MSG_WAITALL } else { 0 };
+        let flags = libc::MSG_NOSIGNAL | how;
         let mut skip = self.sent;
         let mut count = 0;
         let mut room = SEND_BYTES_PER_TURN;
@@ -262,14 +287,11 @@ impl Message {
         if count == 1 {
             let [only, ..] = &self.vectors;
             let bytes = u32::try_from(only.iov_len).unwrap_or(u32::MAX);
-            return opcode::Send::new(fd, only.iov_base.cast(), bytes)
-                .flags(libc::MSG_NOSIGNAL)
-                .build();
+            return opcode::Send::new(fd, only.iov_base.cast(), bytes).flags(flags).build();
         }
         self.header.msg_iov = self.vectors.as_mut_ptr();
         self.header.msg_iovlen = count;
-        let flags = libc::MSG_NOSIGNAL.cast_unsigned();
-        opcode::SendMsg::new(fd, &raw const self.header).flags(flags).build()
+        opcode::SendMsg::new(fd, &raw const self.header).flags(flags.cast_unsigned()).build()
     }
 }
 

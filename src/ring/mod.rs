@@ -10,6 +10,9 @@
 //! - **Bytes to send** are handed over as an owned [`Message`] and come back with
 //!   [`Ring::take_message`] after the send's last completion. So nothing can free or change what
 //!   the kernel still reads.
+//! - **A send that goes well** at once need not be told of ([`Ring::send_quietly`]): the kernel
+//!   makes no completion, which would end the wait for the next request, and [`Ring::drain`] makes
+//!   one up.
 //! - **Who is meant** by a completion is told by its [`Token`]: operation, slot and the slot's
 //!   generation. The receiver drops completions of an earlier generation; their buffers are
 //!   recycled all the same.
@@ -92,12 +95,13 @@ impl Wait {
     /// Runs what is due and returns at once.
     pub const POLL: Self = Self { want: 0, batch_us: 0, timeout: None };
 
-    /// Waits as befits the load, which is told by the completions that the last turn brought: from
-    /// [`BUSY_MIN`] on for about as many again, so that each entry into the kernel brings a batch
-    /// and fewer entries and wake-ups are needed; below, for one, so that it is answered at once.
+    /// Waits as befits the load, which is told by the completions that the last turn brought. Of a
+    /// [busy](is_busy) ring it waits for about as many again, so that each entry into the kernel
+    /// brings a batch and fewer entries and wake-ups are needed; else for one, so that it is
+    /// answered at once.
     #[must_use]
     pub fn after(completions: usize, timeout: Option<Duration>) -> Self {
-        let want = if completions < BUSY_MIN { 1 } else { completions.min(WANT_MAX) as u32 };
+        let want = if is_busy(completions) { completions.min(WANT_MAX) as u32 } else { 1 };
         Self { want, batch_us: BATCH_US, timeout }
     }
 
@@ -106,6 +110,12 @@ impl Wait {
     pub fn one(timeout: Duration) -> Self {
         Self { want: 1, batch_us: 0, timeout: Some(timeout) }
     }
+}
+
+/// Whether a turn of so many completions is one of many that follow each other.
+#[must_use]
+pub const fn is_busy(completions: usize) -> bool {
+    completions >= BUSY_MIN
 }
 
 /// One thread's io_uring. It lives until the process ends: its queues are leaked on purpose, which
@@ -119,6 +129,8 @@ pub struct Ring {
     files: Files,
     /// Sends in flight, by slot: at most one a slot.
     in_flight: Vec<Option<Box<Message>>>,
+    /// Quiet sends of which it isn't known yet how they went.
+    quiet: Vec<Token>,
     /// Datagrams in flight in either direction, by slot, of which they have a row of their own.
     datagrams: Vec<Option<Box<Datagram>>>,
     /// The kernel knows a shorter time to wait for many than for one (Linux 6.12).
@@ -152,6 +164,7 @@ impl Ring {
             buffers,
             files,
             in_flight: Vec::new(),
+            quiet: Vec::new(),
             datagrams: Vec::new(),
             can_batch,
             receive_bytes: setup.receive_bytes,
@@ -203,8 +216,32 @@ impl Ring {
     ///
     /// # Panics
     /// When the slot has a send in flight already.
-    pub fn send(&mut self, fd: RawFd, mut message: Box<Message>, token: Token) {
-        let (fd, flags) = self.files.name(token.slot(), fd);
+    pub fn send(&mut self, fd: RawFd, message: Box<Message>, token: Token) {
+        self.send_as(fd, message, token, false);
+    }
+
+    /// The same for a [message of one send](Message::is_of_one_send) after which nothing waits for
+    /// it to end: the completion is there after whatever ends the wait next. Where the socket has
+    /// no room, it says that 0 bytes were sent.
+    ///
+    /// With few connections that saves every other entry into the kernel. A [busy](is_busy) ring
+    /// should hear of its sends: they let it return with what has come meanwhile instead of
+    /// sleeping for more.
+    ///
+    /// The kernel carries out such a send while it takes the submission (`MSG_DONTWAIT`), and makes
+    /// a completion only if not all was sent (`MSG_WAITALL`, `IOSQE_CQE_SKIP_SUCCESS`).
+    ///
+    /// # Panics
+    /// As [`Ring::send`].
+    pub fn send_quietly(&mut self, fd: RawFd, message: Box<Message>, token: Token) {
+        self.quiet.push(token);
+        self.send_as(fd, message, token, true);
+    }
+
+    fn send_as(&mut self, fd: RawFd, mut message: Box<Message>, token: Token, is_quiet: bool) {
+        message.is_quiet = is_quiet;
+        let (fd, mut flags) = self.files.name(token.slot(), fd);
+        flags.set(squeue::Flags::SKIP_SUCCESS, is_quiet);
         let entry = message.entry(fd).flags(flags);
         let slot = token.slot() as usize;
         if self.in_flight.len() <= slot {
@@ -324,8 +361,10 @@ impl Ring {
         self.submitter.submit_with_args(wait.want as usize, &arguments)
     }
 
-    /// Moves all completions that are there to `into`.
+    /// Moves all completions that are there to `into`; those of sends that went well without a
+    /// word come last.
     pub fn drain(&mut self, into: &mut Vec<Completion>) {
+        let first = into.len();
         let buffers = &mut self.buffers;
         into.extend(self.completions.by_ref().map(|entry| {
             let flags = entry.flags();
@@ -337,6 +376,43 @@ impl Ring {
             Completion { token, result: entry.result(), more: cqueue::more(flags), received }
         }));
         self.completions.sync();
+        if !self.quiet.is_empty() {
+            self.settle_quiet(&mut into[first..]);
+            self.make_up_completions(into);
+        }
+    }
+
+    /// Looks for quiet sends that did not go well.
+    fn settle_quiet(&mut self, completions: &mut [Completion]) {
+        let sends = completions.iter_mut().filter(|completion| completion.token.op() == Op::Send);
+        for completion in sends {
+            let Some(message) = self.message_mut(completion.token) else { continue };
+            let was_quiet = std::mem::take(&mut message.is_quiet);
+            if was_quiet && completion.result == -libc::EAGAIN {
+                completion.result = 0;
+            }
+        }
+    }
+
+    /// Adds the completions of the others, if the kernel has carried out all that was submitted and
+    /// has told all there was to tell.
+    fn make_up_completions(&mut self, into: &mut Vec<Completion>) {
+        if !self.submissions.is_empty() || self.submissions.cq_overflow() {
+            return;
+        }
+        let mut quiet = std::mem::take(&mut self.quiet);
+        for token in quiet.drain(..) {
+            if let Some(message) = self.message_mut(token).filter(|message| message.is_quiet) {
+                message.is_quiet = false;
+                let result = message.left() as i32;
+                into.push(Completion { token, result, more: false, received: None });
+            }
+        }
+        self.quiet = quiet;
+    }
+
+    fn message_mut(&mut self, token: Token) -> Option<&mut Message> {
+        self.in_flight.get_mut(token.slot() as usize)?.as_deref_mut()
     }
 
     /// The bytes of a receive, from this turn only.

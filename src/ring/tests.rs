@@ -197,6 +197,85 @@ fn a_message_of_many_segments_arrives_whole_whatever_the_socket_takes() {
     assert_eq!(pool.blocks_free(), pool.blocks_made());
 }
 
+/// What the kernel makes no completion for ends no wait, and what it has not told yet is not made
+/// up.
+#[test]
+fn a_quiet_send_that_goes_well_is_told_after_the_next_wait() {
+    let mut fixture = Fixture::new();
+    let (mut client, server) = pair();
+    let mut pool = BlockPool::default();
+    fixture.ring.receive(server.as_raw_fd(), Token::new(Op::Receive, 2, 7));
+    client.write_all(b"first").expect("write");
+    assert!(fixture.until(Op::Receive).received.is_some());
+    let mut message = pool.take_message();
+    message.append(b"reply", &mut pool);
+    assert!(message.is_of_one_send());
+    fixture.ring.send_quietly(server.as_raw_fd(), message, Token::new(Op::Send, 2, 7));
+    fixture.ring.drain(&mut fixture.seen);
+    assert!(fixture.seen.is_empty(), "nothing has been submitted");
+    let before = Instant::now();
+    fixture.ring.enter(Wait::one(Duration::from_millis(50))).expect("enter");
+    assert!(before.elapsed() >= Duration::from_millis(40), "the send ended the wait");
+    let sent = fixture.until(Op::Send);
+    assert_eq!((sent.token.slot(), sent.token.generation(), sent.result), (2, 7, 5));
+    pool.give_message(fixture.ring.take_message(2).expect("the message comes back"));
+    fixture.ring.drain(&mut fixture.seen);
+    assert!(fixture.seen.is_empty(), "it is told once");
+    let mut reply = [0; 5];
+    client.read_exact(&mut reply).expect("read");
+    assert_eq!(&reply, b"reply");
+}
+
+#[test]
+fn a_quiet_send_tells_when_the_socket_takes_a_part_or_nothing() {
+    let mut fixture = Fixture::new();
+    let (client, server) = pair();
+    nix::sys::socket::setsockopt(&server, nix::sys::socket::sockopt::SndBuf, &30_000).expect("set");
+    let (fd, token) = (server.as_raw_fd(), Token::new(Op::Send, 5, 0));
+    let mut pool = BlockPool::default();
+    let mut sent = 0;
+    let left = loop {
+        let mut message = pool.take_message();
+        message.append(&[7; 30_000], &mut pool);
+        fixture.ring.send_quietly(fd, message, token);
+        let bytes = usize::try_from(fixture.until(Op::Send).result).expect("no error");
+        let mut message = fixture.ring.take_message(5).expect("the message comes back");
+        message.advance(bytes);
+        sent += bytes;
+        if message.left() > 0 {
+            break message;
+        }
+        pool.give_message(message);
+    };
+    assert!(left.is_begun(), "this one is to wait");
+    let rest = left.left();
+    fixture.ring.send_quietly(fd, left, token);
+    assert_eq!(fixture.until(Op::Send).result, 0, "there is no room at all");
+    let message = fixture.ring.take_message(5).expect("the message comes back");
+    fixture.ring.send(fd, message, token);
+    let reader = std::thread::spawn(move || {
+        let mut bytes = vec![0; sent + rest];
+        (&client).read_exact(&mut bytes).expect("read");
+        bytes.iter().all(|byte| *byte == 7)
+    });
+    assert_eq!(fixture.until(Op::Send).result as usize, rest);
+    assert!(reader.join().expect("reader"));
+}
+
+#[test]
+fn a_quiet_send_to_nobody_tells_the_error() {
+    let mut fixture = Fixture::new();
+    let (client, server) = pair();
+    let mut pool = BlockPool::default();
+    server.shutdown(std::net::Shutdown::Write).expect("shutdown");
+    let mut message = pool.take_message();
+    message.append(b"reply", &mut pool);
+    fixture.ring.send_quietly(server.as_raw_fd(), message, Token::new(Op::Send, 1, 0));
+    assert_eq!(fixture.until(Op::Send).result, -libc::EPIPE);
+    assert!(fixture.seen.is_empty(), "it is told once");
+    drop(client);
+}
+
 #[test]
 fn a_full_submission_queue_loses_nothing() {
     let mut fixture = Fixture::new();

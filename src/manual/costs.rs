@@ -51,7 +51,7 @@
 //! | `END` in the last key's operation, groups of 64 operations | 9 % on two cores, depth 16 |
 //! | the same over 5 million items, depth 32, two cores | 18 %; one core 8 %; multi-get none |
 //! | a get in 942 instructions instead of 1202 (two cores, depth 16) | 3 to 4 % at depth 16 |
-//! | no completion for a send that goes well, of a ring that isn't busy | 3 % with one connection a core |
+//! | no completion for a send that goes well, unless busy | 3 % with one connection a core |
 //! | the same of a busy ring, however long it waits then | none; p99 5 to 25 % higher at depth 1 |
 //! | a quarter of the receive buffers, so that they stay in the cache | none |
 //! | groups of 128 or 256, prefetched 32 at a time or 6 to 20 ahead of their use | none |

@@ -11,7 +11,8 @@
 //!
 //! The table grows by linear hashing: when the mean load reaches [`LOAD_MAX`], a phase starts in
 //! which every insertion splits one bucket, in order, until their number has doubled. Nothing is
-//! ever rehashed at once. Bucket numbers come from the low bits of the hash and tags from bits
+//! ever rehashed at once. Where memory is scarce, so that items have to go for what the table
+//! takes, it starts later and splits only as many buckets as the items there are need. Bucket numbers come from the low bits of the hash and tags from bits
 //! 40 to 47; the top bits route keys to shards and play no part here.
 
 use std::io;
@@ -23,10 +24,12 @@ use super::slab::{Ahead, BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, PageKin
 
 /// Buckets that share overflow lines.
 const GROUP_BUCKETS: usize = 32;
-/// Items a bucket has on average when growing starts, times ten.
+/// Items that a bucket has on average when growing starts, times ten.
 const LOAD_MAX_TENTHS: usize = 108;
-/// Items that a bucket has on average at least, times ten, before a table grows on for which items
-/// have to go.
+/// The same where memory is scarce, since what the table takes the items lose.
+const LOAD_SCARCE_TENTHS: usize = 115;
+/// Items that a bucket then has on average at least, times ten, once the table has grown by a
+/// quarter: buckets that are not split yet hold more than others.
 const LOAD_DENSE_TENTHS: usize = 96;
 /// Buckets that an index has at least.
 const BUCKETS_MIN: usize = GROUP_BUCKETS;
@@ -311,7 +314,7 @@ impl Index {
         while let Some(next) = next_line(self.overflow(line)) {
             let following = self.overflow(next).next;
             let Line::Spare(number) = next else { unreachable!("only spare lines are chained") };
-            if self.overflow(next).lanes(0) == (1 << OVERFLOW_LANES) - 1 {
+            if self.overflow(next).is_empty() {
                 self.overflow_mut(line).next = following;
                 self.overflow_mut(next).next = self.spare_free;
                 self.spare_free = number + 1;
@@ -326,15 +329,20 @@ impl Index {
         let lane = usize::from(slot.lane);
         match slot.line {
             Line::Bucket(number) => self.buckets.lines_mut()[number as usize].set(lane, 0, 0),
-            line => {
-                self.overflow_mut(line).set(lane, 0, 0, 0);
-                let number = self.bucket_of(hash);
-                let bucket = &mut self.buckets.lines_mut()[number];
-                bucket.set_spilled(bucket.spilled() - 1);
-            }
+            line => self.remove_spilled(line, lane, self.bucket_of(hash)),
         }
         self.len -= 1;
         self.generation += 1;
+    }
+
+    /// Takes an item out of the overflow lines of its bucket's group.
+    fn remove_spilled(&mut self, line: Line, lane: usize, number: usize) {
+        self.overflow_mut(line).set(lane, 0, 0, 0);
+        let bucket = &mut self.buckets.lines_mut()[number];
+        bucket.set_spilled(bucket.spilled() - 1);
+        if matches!(line, Line::Spare(_)) && self.overflow(line).is_empty() {
+            self.unchain((number / GROUP_BUCKETS) as u32);
+        }
     }
 
     /// Says that an item lies elsewhere now.
@@ -348,20 +356,30 @@ impl Index {
     }
 
     /// What the next step of growing needs. Starts a doubling when it is due. `is_dear` says that
-    /// items have to go for it: then it goes no further than it must.
+    /// items have to go for it now or soon: then it starts late and goes no further than it must.
     #[inline]
     pub(super) fn growth(&mut self, is_dear: bool) -> Growth {
-        let reaches = |tenths: usize| self.len * 10 >= self.buckets.len() * tenths;
-        if !self.growing {
-            if !reaches(LOAD_MAX_TENTHS) || !self.grows {
-                return Growth::Idle;
-            }
-            self.growing = true;
-            self.buckets.plan(2 * self.base);
-        } else if is_dear && !reaches(LOAD_DENSE_TENTHS) {
+        let load_tenths = match (self.growing, is_dear) {
+            (true, false) => 0,
+            (false, false) => LOAD_MAX_TENTHS,
+            (_, true) => self.load_scarce_tenths(),
+        };
+        if !self.grows || self.len * 10 < self.buckets.len() * load_tenths {
             return Growth::Idle;
         }
+        self.growing = true;
+        self.buckets.plan(if is_dear { 0 } else { 2 * self.base });
         self.growth_needs()
+    }
+
+    /// The load at which a bucket is split where memory is scarce: it falls from
+    /// [`LOAD_SCARCE_TENTHS`] to [`LOAD_DENSE_TENTHS`] by the time that the table has grown by a
+    /// quarter.
+    #[inline]
+    fn load_scarce_tenths(&self) -> usize {
+        let quarter = self.base / 4;
+        let left = quarter.saturating_sub(self.buckets.len() - self.base);
+        LOAD_DENSE_TENTHS + (LOAD_SCARCE_TENTHS - LOAD_DENSE_TENTHS) * left / quarter
     }
 
     fn growth_needs(&self) -> Growth {
@@ -608,6 +626,37 @@ mod tests {
         let needed = index.bucket_count() / GROUP_BUCKETS;
         assert!(index.spare.len() < 3 * needed, "{} lines for {needed} groups", index.spare.len());
         assert_holds(&index, 1..=200_000);
+    }
+
+    #[test]
+    fn lines_that_removals_empty_are_used_again() {
+        let mut index = filled(8, 3_000, false);
+        let lines = index.spare.len();
+        for n in 1..=30_000 {
+            let (slot, _) = index.find(hash(n), |loc| loc == Loc(n)).unwrap();
+            index.remove(slot, hash(n));
+            index.insert(hash(n + 3_000), Loc(n + 3_000)).unwrap();
+        }
+        assert_holds(&index, 30_001..=33_000);
+        assert!(index.spare.len() < lines + 30, "{} after {lines}", index.spare.len());
+    }
+
+    #[test]
+    fn a_table_that_costs_items_is_denser() {
+        let mut index = Index::new(13, 1 << 20, true, PageKind::Plain).unwrap();
+        let mut buckets = Vec::new();
+        for n in 1..=19_000 {
+            if index.growth(true) != Growth::Idle {
+                index.split(|loc| hash(loc.0), |_| ());
+            }
+            index.insert(hash(n), Loc(n)).unwrap();
+            if n % 1000 == 0 {
+                buckets.push(index.bucket_count());
+            }
+        }
+        // It begins with 11.5 items in each of 1024; from a quarter more on there are 9.6.
+        assert_eq!((buckets[10], buckets[11], buckets[18]), (1024, 1091, 19_000 * 10 / 96 + 1));
+        assert_holds(&index, 1..=19_000);
     }
 
     #[test]

@@ -286,7 +286,9 @@ impl Shard {
     /// Splits one bucket of the index if that is due and there is memory for it.
     #[inline]
     fn grow_index(&mut self) {
-        match self.index.growth(self.slabs.pages_available() == 0) {
+        // What is left would hold less than a quarter more items.
+        let is_dear = 4 * self.slabs.pages_available() < self.slabs.pages_in_classes();
+        match self.index.growth(is_dear) {
             Growth::Idle => return,
             Growth::Ready => {}
             Growth::Needs(bytes) => {

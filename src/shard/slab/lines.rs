@@ -95,6 +95,12 @@ impl Overflow {
         matching(&self.tags, tag) & ((1 << OVERFLOW_LANES) - 1)
     }
 
+    /// Whether it holds no item.
+    #[inline]
+    pub(in crate::shard) fn is_empty(&self) -> bool {
+        self.lanes(0) == (1 << OVERFLOW_LANES) - 1
+    }
+
     /// Which bucket of the group the lane's item belongs to.
     pub(in crate::shard) fn home(&self, lane: usize) -> u8 {
         if lane < 6 { self.tags[OVERFLOW_LANES + lane] } else { self.homes_rest[lane - 6] }

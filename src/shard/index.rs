@@ -20,7 +20,9 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::item::Loc;
-use super::slab::{Ahead, BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, PageKind, Table};
+use super::slab::{
+    Ahead, BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, PageKind, Table, set_lanes,
+};
 
 /// Buckets that share overflow lines.
 const GROUP_BUCKETS: usize = 32;
@@ -217,7 +219,7 @@ impl Index {
         let mut at = Some(Line::Group((number / GROUP_BUCKETS) as u32));
         while let Some(line) = at {
             let overflow = self.overflow(line);
-            for lane in lanes(overflow.lanes(tag_of(hash))) {
+            for lane in set_lanes(overflow.lanes(tag_of(hash))) {
                 let loc = Loc(overflow.locs[lane]);
                 if overflow.home(lane) == home && is_it(loc) {
                     return Some((Slot { line, lane: lane as u8 }, loc));
@@ -324,24 +326,59 @@ impl Index {
         }
     }
 
-    /// Takes an item out.
+    /// Takes an item out. If its bucket has another in the overflow lines, that one comes home.
     pub(super) fn remove(&mut self, slot: Slot, hash: u64) {
         let lane = usize::from(slot.lane);
+        let number = self.bucket_of(hash);
         match slot.line {
-            Line::Bucket(number) => self.buckets.lines_mut()[number as usize].set(lane, 0, 0),
-            line => self.remove_spilled(line, lane, self.bucket_of(hash)),
+            Line::Bucket(_) => {
+                let bucket = &mut self.buckets.lines_mut()[number];
+                bucket.set(lane, 0, 0);
+                if bucket.spilled() > 0 {
+                    self.recall(number, lane);
+                }
+            }
+            line => self.vacate(line, lane, number),
         }
         self.len -= 1;
         self.generation += 1;
     }
 
-    /// Takes an item out of the overflow lines of its bucket's group.
-    fn remove_spilled(&mut self, line: Line, lane: usize, number: usize) {
-        self.overflow_mut(line).set(lane, 0, 0, 0);
+    /// Fills an empty lane of a bucket with one of its items in the overflow lines.
+    fn recall(&mut self, number: usize, lane: usize) {
+        let home = (number % GROUP_BUCKETS) as u8;
+        let mut at = Some(Line::Group((number / GROUP_BUCKETS) as u32));
+        while let Some(line) = at {
+            let overflow = *self.overflow(line);
+            if let Some(from) = overflow.taken().find(|&from| overflow.home(from) == home) {
+                let bucket = &mut self.buckets.lines_mut()[number];
+                bucket.set(lane, overflow.tag(from), overflow.locs[from]);
+                return self.vacate(line, from, number);
+            }
+            at = next_line(&overflow);
+        }
+    }
+
+    /// Takes an item of a bucket out of an overflow line. One from the last line of the chain takes
+    /// its place, so that there are no more lines than needed.
+    fn vacate(&mut self, line: Line, lane: usize, number: usize) {
         let bucket = &mut self.buckets.lines_mut()[number];
         bucket.set_spilled(bucket.spilled() - 1);
-        if matches!(line, Line::Spare(_)) && self.overflow(line).is_empty() {
-            self.unchain((number / GROUP_BUCKETS) as u32);
+        self.overflow_mut(line).set(lane, 0, 0, 0);
+        let group = (number / GROUP_BUCKETS) as u32;
+        let mut last = Line::Group(group);
+        while let Some(next) = next_line(self.overflow(last)) {
+            last = next;
+        }
+        if last != line {
+            let overflow = *self.overflow(last);
+            let from = overflow.taken().next().expect("a chained line is not empty");
+            let (tag, home, loc) = (overflow.tag(from), overflow.home(from), overflow.locs[from]);
+            self.overflow_mut(line).set(lane, tag, home, loc);
+            self.overflow_mut(last).set(from, 0, 0, 0);
+        }
+        if matches!(last, Line::Spare(_)) && self.overflow(last).is_empty() {
+            self.unchain(group);
         }
     }
 
@@ -404,7 +441,7 @@ impl Index {
         self.generation += 1;
         let (lower, upper) = self.buckets.lines_mut().split_at_mut(new);
         let (from, to) = (&mut lower[old], &mut upper[0]);
-        for lane in lanes(!from.lanes(0) & ((1 << BUCKET_LANES) - 1)) {
+        for lane in set_lanes(!from.lanes(0) & ((1 << BUCKET_LANES) - 1)) {
             let loc = from.locs[lane];
             if hash_of(Loc(loc)) as usize & self.base != 0 {
                 to.set(lane, from.tag(lane), loc);
@@ -436,7 +473,7 @@ impl Index {
         let mut at = Some(Line::Group((old / GROUP_BUCKETS) as u32));
         while let Some(line) = at {
             let overflow = *self.overflow(line);
-            for lane in lanes(!overflow.lanes(0) & ((1 << OVERFLOW_LANES) - 1)) {
+            for lane in overflow.taken() {
                 if overflow.home(lane) == home {
                     let loc = Loc(overflow.locs[lane]);
                     let half = old | (hash_of(loc) as usize & self.base);
@@ -471,7 +508,7 @@ impl Index {
         }
         let next = self.buckets.len() - self.base;
         let bucket = &self.buckets.lines()[next];
-        for lane in lanes(!bucket.lanes(0) & ((1 << BUCKET_LANES) - 1)) {
+        for lane in set_lanes(!bucket.lanes(0) & ((1 << BUCKET_LANES) - 1)) {
             prefetch(Loc(bucket.locs[lane]));
         }
         self.buckets.prefetch(next + 1);
@@ -481,10 +518,10 @@ impl Index {
     #[cfg(any(test, debug_assertions))]
     pub(super) fn for_each(&self, mut visit: impl FnMut(Loc)) {
         for bucket in self.buckets.lines() {
-            lanes(!bucket.lanes(0) & 0xFFF).for_each(|lane| visit(Loc(bucket.locs[lane])));
+            set_lanes(!bucket.lanes(0) & 0xFFF).for_each(|lane| visit(Loc(bucket.locs[lane])));
         }
         for line in self.groups.lines().iter().chain(self.spare.lines()) {
-            lanes(!line.lanes(0) & 0x3FF).for_each(|lane| visit(Loc(line.locs[lane])));
+            line.taken().for_each(|lane| visit(Loc(line.locs[lane])));
         }
     }
 
@@ -539,16 +576,6 @@ fn lanes_to_lose(bucket: &Bucket, room: u32, hash: u64) -> u32 {
 
 fn next_line(overflow: &Overflow) -> Option<Line> {
     overflow.next.checked_sub(1).map(Line::Spare)
-}
-
-/// The set bits of a mask, lowest first.
-fn lanes(mut mask: u32) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let lane = mask.trailing_zeros() as usize;
-        let any = mask != 0;
-        mask &= mask.wrapping_sub(1);
-        any.then_some(lane)
-    })
 }
 
 #[cfg(test)]
@@ -630,15 +657,17 @@ mod tests {
 
     #[test]
     fn lines_that_removals_empty_are_used_again() {
-        let mut index = filled(8, 3_000, false);
+        let held = 12_000;
+        let mut index = filled(13, held, false);
         let lines = index.spare.len();
-        for n in 1..=30_000 {
+        // What each group needs comes and goes.
+        for n in 1..=20 * held {
             let (slot, _) = index.find(hash(n), |loc| loc == Loc(n)).unwrap();
             index.remove(slot, hash(n));
-            index.insert(hash(n + 3_000), Loc(n + 3_000)).unwrap();
+            index.insert(hash(n + held), Loc(n + held)).unwrap();
         }
-        assert_holds(&index, 30_001..=33_000);
-        assert!(index.spare.len() < lines + 30, "{} after {lines}", index.spare.len());
+        assert_holds(&index, 20 * held + 1..=21 * held);
+        assert!(index.spare.len() < lines * 3 / 2, "{} after {lines}", index.spare.len());
     }
 
     #[test]

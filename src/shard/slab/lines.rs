@@ -101,6 +101,11 @@ impl Overflow {
         self.lanes(0) == (1 << OVERFLOW_LANES) - 1
     }
 
+    /// The lanes that hold an item.
+    pub(in crate::shard) fn taken(&self) -> impl Iterator<Item = usize> + use<> {
+        set_lanes(!self.lanes(0) & ((1 << OVERFLOW_LANES) - 1))
+    }
+
     /// Which bucket of the group the lane's item belongs to.
     pub(in crate::shard) fn home(&self, lane: usize) -> u8 {
         if lane < 6 { self.tags[OVERFLOW_LANES + lane] } else { self.homes_rest[lane - 6] }
@@ -120,6 +125,16 @@ impl Overflow {
     pub(in crate::shard) fn tag(&self, lane: usize) -> u8 {
         self.tags[lane]
     }
+}
+
+/// The set bits of a mask of lanes, lowest first.
+pub(in crate::shard) fn set_lanes(mut mask: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lane = mask.trailing_zeros() as usize;
+        let any = mask != 0;
+        mask &= mask.wrapping_sub(1);
+        any.then_some(lane)
+    })
 }
 
 /// One bit for each byte of `tags` that equals `tag`.

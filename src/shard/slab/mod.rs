@@ -26,7 +26,7 @@ pub(super) use arena::{Arena, PAGE_BYTES, PAGE_FIRST, PageId};
 pub(super) use book::{Entry, set_word, word};
 pub use classes::{CLASS_COUNT_MAX, ClassId, ClassTable, TABLE_MEMORY_BYTES};
 pub(super) use held::HeldValue;
-pub(super) use lines::{BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, Table};
+pub(super) use lines::{BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, Table, set_lanes};
 pub use region::FilePart;
 pub use region::PageKind;
 pub(super) use region::{HUGE_PAGE_BYTES, Plain, Region};

@@ -13,14 +13,14 @@
 //!
 //! | for | get, depth 1 | get, depth 16 | set, depth 16 | 50-key multi-get |
 //! |---|---|---|---|---|
-//! | parse | 96 | 96 | 234 | 37 |
-//! | make the reply | 174 | 174 | 46 | 173 |
-//! | look up or store | 280 | 308 | 673 | 307 |
-//! | group, route, token | 575 | 266 | 268 | 231 |
-//! | deliver and send | 644 | 60 | 65 | 29 |
-//! | the loop and its ring | 1081 | 81 | 69 | 26 |
-//! | libraries: copying, comparing, hashing | 356 | 86 | 79 | 77 |
-//! | together | 3207 | 1071 | 1435 | 880 |
+//! | parse | 28 | 24 | 233 | 37 |
+//! | make the reply | 132 | 132 | 40 | 131 |
+//! | look up or store | 153 | 179 | 647 | 179 |
+//! | group, route, token | 673 | 347 | 326 | 329 |
+//! | deliver and send | 507 | 43 | 46 | 21 |
+//! | the loop and its ring | 848 | 63 | 54 | 23 |
+//! | libraries: copying, comparing, hashing | 286 | 69 | 80 | 63 |
+//! | together | 2628 | 857 | 1426 | 783 |
 //!
 //! With one connection a request takes one turn and one system call, which sends the reply and
 //! waits for the next request ([`Ring::send_quietly`](crate::ring::Ring::send_quietly)). Under load
@@ -28,18 +28,18 @@
 //!
 //! | load | keys an entry | completions an entry | CPU us/key | user us/key | asleep |
 //! |---|---|---|---|---|---|
-//! | get, depth 1 | 26.9 | 53.9 | 5.61 | 0.55 | 3% |
-//! | get, depth 16 | 312.8 | 39.2 | 0.51 | 0.15 | 12% |
-//! | set, depth 16 | 362.8 | 46.0 | 0.58 | 0.21 | 6% |
-//! | 50-key multi-get | 1282.6 | 51.6 | 0.26 | 0.14 | 2% |
+//! | get, depth 1 | 24.9 | 49.8 | 4.07 | 0.24 | 7% |
+//! | get, depth 16 | 361.4 | 45.3 | 0.40 | 0.10 | 10% |
+//! | set, depth 16 | 364.8 | 46.3 | 0.42 | 0.16 | 7% |
+//! | 50-key multi-get | 1273.8 | 51.3 | 0.22 | 0.08 | 6% |
 //!
 //! The rest is the kernel's. `benches/peers.py` shows in its "floor" rows what a server costs that
-//! only echoes (misses, so that replies are as short as its own): at depth 1 4.6 us where
-//! ringcached takes 4.8; at depth 16 0.38 where it takes 0.44; on two cores, which the client
-//! shares, 0.21 where it takes 0.36. Of these 0.15 us that it costs on two cores to be a cache,
-//! 0.06 are there on one core as well. The rest is not told apart here: lines that pass between the
-//! cores (the shard's counters, lists, what the other core stored), and caches that the client uses
-//! too. What was tried on the way:
+//! only echoes (misses, so that replies are as short as its own): at depth 1 3.8 us where
+//! ringcached takes 4.0; at depth 16 0.32 where it takes 0.35; on two cores, which the client
+//! shares, 0.28 where it takes 0.35. What it costs there to be a cache is less a matter of
+//! instructions than of memory: with a fifth fewer of them the server's CPU fell by 3 to 4 %, and of
+//! the samples in its own code (`perf`) a seventh stand right behind the prefetches of index and
+//! items, which probably wait for a free line fill buffer. What was tried on the way:
 //!
 //! | change | gain |
 //! |---|---|
@@ -177,6 +177,8 @@
 //! |---|---|---|---|---|---|
 //! | growing | memcached | 6267 | 8888 | 1.42 | 5.0 M stored |
 //! | growing | ringcached | 4178 | 9880 | 2.36 | 5.0 M stored |
+//! | growing, later | memcached | 5284 | 15237 | 2.88 | 5.0 M stored |
+//! | growing, later | ringcached | 17662 | 13107 | 0.74 | 5.0 M stored |
 //! | steady | memcached | 4149 | 8872 | 2.14 | 0.8 M stored |
 //! | steady | ringcached | 4366 | 7533 | 1.73 | 0.8 M stored |
 //! | reassigning | memcached | 4518 | 4813 | 1.07 | 1906 pages moved of 256 |

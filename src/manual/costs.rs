@@ -37,8 +37,8 @@
 //! only echoes (misses, so that replies are as short as its own): at depth 1 3.8 us where
 //! ringcached takes 4.0; at depth 16 0.32 where it takes 0.35; on two cores, which the client
 //! shares, 0.28 where it takes 0.35. What it costs there to be a cache is less a matter of
-//! instructions than of memory: with a fifth fewer of them the server's CPU fell by 3 to 4 %, and of
-//! the samples in its own code (`perf`) a seventh stand right behind the prefetches of index and
+//! instructions than of memory: with a fifth fewer of them the server's CPU fell by 3 to 4 %, and
+//! of the samples in its own code (`perf`) a seventh stand right behind the prefetches of index and
 //! items, which probably wait for a free line fill buffer. What was tried on the way:
 //!
 //! | change | gain |

@@ -68,10 +68,10 @@
 //! Buckets of one cache line hold 12 items each: a tag of 8 bits and a location of 32. A lookup
 //! reads the bucket and, for a matching tag, the item: two cache misses, both of which a group
 //! prefetches. The table grows by linear hashing: one bucket is split with each new item while it
-//! grows, so there is no moment in which all waits, and no second table. It grows at a mean load
-//! of 10.8 items a bucket. Where less than a quarter more pages are left than are in use, items
-//! will have to go for it: then it grows from 11.5 on, and only as far as keeps 9.6 or more in
-//! each. Items that find no lane in their bucket lie in overflow lines, from which one comes home as soon
+//! grows, so there is no moment in which all waits, and no second table. It grows at a mean load of
+//! 10.8 items a bucket. Where less than a quarter more pages are left than are in use, items will
+//! have to go for it: then it grows from 11.5 on, and only as far as keeps 9.6 or more in each.
+//! Items that find no lane in their bucket lie in overflow lines, from which one comes home as soon
 //! as a lane is free; the lines are kept full. Both together let a shard of 256 MB hold 2 to 4 %
 //! more items of 80 bytes, at no cost that could be measured.
 //!

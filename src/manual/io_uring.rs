@@ -33,11 +33,11 @@
 //! was before, the two together took 8 % off the CPU per request (6.2 us after 6.6), 3.5 and 4 %
 //! apart; over a hundred connections nothing or the same 8 %.
 //!
-//! A core that is not busy sends quietly ([`send_quietly`](crate::ring::Ring::send_quietly)): a send
-//! that goes well at once makes no completion, which would only end the wait for the next request,
-//! so a request takes one entry into the kernel instead of two. A busy core is told of its sends:
-//! they let it return with what has come meanwhile, and without them it slept more (p99 at depth 1
-//! 5 to 25 % higher, whatever number of completions it waited for).
+//! A core that is not busy sends quietly ([`send_quietly`](crate::ring::Ring::send_quietly)): a
+//! send that goes well at once makes no completion, which would only end the wait for the next
+//! request, so a request takes one entry into the kernel instead of two. A busy core is told of its
+//! sends: they let it return with what has come meanwhile, and without them it slept more (p99 at
+//! depth 1 5 to 25 % higher, whatever number of completions it waited for).
 //!
 //! # Memory that the kernel holds
 //!

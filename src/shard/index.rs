@@ -12,8 +12,9 @@
 //! The table grows by linear hashing: when the mean load reaches [`LOAD_MAX`], a phase starts in
 //! which every insertion splits one bucket, in order, until their number has doubled. Nothing is
 //! ever rehashed at once. Where memory is scarce, so that items have to go for what the table
-//! takes, it starts later and splits only as many buckets as the items there are need. Bucket numbers come from the low bits of the hash and tags from bits
-//! 40 to 47; the top bits route keys to shards and play no part here.
+//! takes, it starts later and splits only as many buckets as the items there are need. Bucket
+//! numbers come from the low bits of the hash and tags from bits 40 to 47; the top bits route keys
+//! to shards and play no part here.
 
 use std::io;
 use std::sync::Arc;

@@ -26,7 +26,12 @@ const LARGE_BYTES: f64 = 8.0;
 
 const BUCKET_BYTES: f64 = 64.0;
 /// Items that a bucket holds on average when the index starts to double.
-const BUCKET_LOAD_MAX: f64 = 9.6;
+const LOAD_MAX: f64 = 10.8;
+/// Share of the pages that are in use when memory counts as scarce from then on.
+const SCARCE_FROM: f64 = 0.8;
+/// Items that a bucket then holds on average when the index starts to grow, and those that it holds
+/// at least once the index has grown by a quarter.
+const LOADS_SCARCE: (f64, f64) = (11.5, 9.6);
 /// Buckets that share a line for what overflows.
 const GROUP_BUCKETS: f64 = 32.0;
 /// Beyond its first 2 MB a table grows by as much.
@@ -172,16 +177,20 @@ fn index_bytes(items: f64, threads: usize) -> f64 {
     table_bytes(lines) + table_bytes(lines / GROUP_BUCKETS)
 }
 
-/// Doubled, a bucket for each store, whenever it is full.
+/// The buckets of a shard that so many items fill: doubled whenever they are full while memory is
+/// plenty, then grown no further than the items need.
 fn buckets(items: f64, first: f64) -> f64 {
     let mut buckets = first;
-    loop {
-        let beyond = items - buckets * BUCKET_LOAD_MAX;
-        if beyond < buckets {
-            return buckets + beyond.max(0.0);
-        }
+    while buckets * LOAD_MAX < items * SCARCE_FROM {
         buckets *= 2.0;
     }
+    let (start, dense) = LOADS_SCARCE;
+    let load = items / buckets;
+    if load > 1.25 * dense {
+        return items / dense;
+    }
+    let grown = 0.25 * (load - start) / (1.25 * dense - start);
+    buckets * (1.0 + grown.max(0.0))
 }
 
 fn table_bytes(need: f64) -> f64 {
@@ -219,15 +228,17 @@ mod tests {
     }
 
     #[test]
-    fn the_index_takes_between_five_and_eleven_bytes_an_item() {
+    fn the_index_takes_between_five_and_ten_bytes_an_item() {
         let mut items = 2e5;
         while items < 1e9 {
             let each = buckets(items, 8192.0) * BUCKET_BYTES / items;
-            assert!((5.3..=12.1).contains(&each), "{each} at {items}");
+            assert!((5.5..=9.6).contains(&each), "{each} at {items}");
             items *= 1.01;
         }
-        let doubling = buckets(8192.0 * 9.6 + 100.0, 8192.0);
-        assert!((doubling - 8292.0).abs() < 1e-6, "a bucket for each store: {doubling}");
+        assert_eq!(buckets(8192.0 * 11.5, 8192.0), 8192.0, "it isn't full yet");
+        assert!((buckets(8192.0 * 12.0, 8192.0) / 8192.0 - 1.25).abs() < 1e-6);
+        assert!((buckets(8192.0 * 13.4, 8192.0) / 8192.0 - 13.4 / 9.6).abs() < 1e-6);
+        assert_eq!(buckets(8192.0 * 13.6, 8192.0), 16384.0, "memory was plenty when it was full");
     }
 
     #[test]

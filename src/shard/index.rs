@@ -9,10 +9,10 @@
 //! at which the table starts to grow, about one item in thirty lies there, and the lines add a
 //! third of a byte per item. (A line of its own for each overfull bucket would add more than one.)
 //!
-//! The table grows by linear hashing: when the mean load reaches [`LOAD_MAX`], a phase starts in
-//! which every insertion splits one bucket, in order, until their number has doubled. Nothing is
-//! ever rehashed at once. Where memory is scarce, so that items have to go for what the table
-//! takes, it starts later and splits only as many buckets as the items there are need. Bucket
+//! The table grows by linear hashing: when the mean load reaches [`LOAD_MAX_TENTHS`], a phase
+//! starts in which every insertion splits one bucket, in order, until their number has doubled.
+//! Nothing is ever rehashed at once. Where memory is scarce, so that items have to go for what the
+//! table takes, it starts later and splits only as many buckets as the items there are need. Bucket
 //! numbers come from the low bits of the hash and tags from bits 40 to 47; the top bits route keys
 //! to shards and play no part here.
 

@@ -44,7 +44,7 @@ impl Parser {
         let Some(head) = input.first_chunk::<4>() else { return self.line(input) };
         match u32::from_le_bytes(*head) {
             head::GET => {
-                if let Some((key, consumed)) = only_key(input, "get ".len()) {
+                if let Some((key, consumed)) = plain_get(input) {
                     return get_one(key, false, consumed);
                 }
             }

@@ -14,13 +14,13 @@
 //! | for | get, depth 1 | get, depth 16 | set, depth 16 | 50-key multi-get |
 //! |---|---|---|---|---|
 //! | parse | 28 | 24 | 233 | 37 |
-//! | make the reply | 132 | 132 | 40 | 131 |
-//! | look up or store | 153 | 179 | 647 | 179 |
-//! | group, route, token | 673 | 347 | 326 | 329 |
-//! | deliver and send | 507 | 43 | 46 | 21 |
-//! | the loop and its ring | 848 | 63 | 54 | 23 |
-//! | libraries: copying, comparing, hashing | 286 | 69 | 80 | 63 |
-//! | together | 2628 | 857 | 1426 | 783 |
+//! | make the reply | 134 | 134 | 44 | 133 |
+//! | look up or store | 168 | 196 | 686 | 196 |
+//! | group, route, token | 672 | 349 | 326 | 331 |
+//! | deliver and send | 507 | 42 | 46 | 21 |
+//! | the loop and its ring | 850 | 56 | 54 | 23 |
+//! | libraries: copying, comparing, hashing | 285 | 67 | 79 | 63 |
+//! | together | 2645 | 869 | 1469 | 806 |
 //!
 //! With one connection a request takes one turn and one system call, which sends the reply and
 //! waits for the next request ([`Ring::send_quietly`](crate::ring::Ring::send_quietly)). Under load

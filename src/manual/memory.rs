@@ -7,17 +7,22 @@
 //! # An item
 //!
 //! ```text
-//!  0        4        8         12            16        20   22      24       25      26
-//!  | prev   | next   | exptime | time, marks | cas lo  | hi | bytes | nkey | flags | key, value
+//!  0        4        8             12        16   18      20     21      22
+//!  | prev   | next   | time, marks | cas lo  | hi | bytes | nkey | flags | key, value
 //! ```
 //!
 //! One bit of the flags says that the item is whole; it is set last and cleared first, which is
 //! what lets a cache in a file survive a kill ([`restart`](super::restart)).
 //!
-//! 26 bytes without padding, against memcached's 48 and 8 for the CAS id. `prev` and `next` are the
-//! LRU's links, in units of 8 bytes from the start of the shard's arena. Client flags take 4 bytes
-//! only if they aren't 0. The value's line end isn't stored. A key of 14 and a value of 64 bytes
-//! take 104.
+//! 22 bytes without padding, against memcached's 48 and 8 for the CAS id. `prev` and `next` are the
+//! LRU's links, in units of 4 bytes from the start of the shard's arena (of 8 in shards of more
+//! than 8 GB, because 32 bits must reach its end). An expiry time takes 4 bytes only if the item
+//! was ever given one, client flags only if they aren't 0. The value's line end isn't stored. A key
+//! of 14 and a value of 64 bytes take 100, with an expiry time 104.
+//!
+//! An item without room for an expiry time that is touched with one moves to another chunk, with
+//! all that it is (CAS id, place in its list's segment, age); `-M`, where there might be no chunk,
+//! leaves the room in every item, and large values have it anyway.
 //!
 //! Items larger than the largest chunk (512 KB) are chains of chunks. They are sent from where they
 //! lie, and received into where they will lie: a connection never holds a copy, so eight readers
@@ -29,11 +34,11 @@
 //! # Slab classes
 //!
 //! Chunk sizes start at 16 + `-n` bytes and grow by `-f`, rounded up to 8; `-vv` lists them. Below
-//! 6 KB there are two steps for one in shards of 24 MB and more, and from 128 MB on a class for
-//! every 8 bytes up to 128. Finer steps leave less of a chunk empty: a shard of 64 MB misses 4 to
-//! 8 % less in replays of Twitter's clusters 7, 24, 29 and 52, and cluster 18, whose items take 81
-//! bytes, has a sixth more items in the same memory by the steps of 8 bytes. If a small `-f` would
-//! make more than the 63 classes there may be, the steps stay coarser.
+//! 6 KB there are two steps for one in shards of 24 MB and more. From 128 MB on there is a class
+//! for every 4 bytes from 72 up to 104 and for every 8 up to 128, and then two steps for one up to
+//! 3 KB: that makes 63 classes, and more there can't be. Finer steps leave less of a chunk empty: a
+//! shard of 64 MB misses 4 to 8 % less in replays of Twitter's clusters 7, 24, 29 and 52. If a
+//! small `-f` would make too many classes, the steps stay coarser.
 //!
 //! Pages of 1 MB are given to classes as they are needed. Once half of them are, a class that has
 //! none is a *guest*: its items go to the next larger class with a free chunk, if that is at most
@@ -45,9 +50,9 @@
 //!
 //! | | stored | memcached | without guests | with guests |
 //! |---|---|---|---|---|
-//! | `-m 8` | 2,255 | 2,255 | 8 | 785 |
-//! | `-m 16` | 4,418 | 4,418 | 28 | 3,558 |
-//! | `-m 32` | 8,454 | 8,392 | 557 | 7,722 |
+//! | `-m 8` | 2,255 | 2,255 | 8 | 550 |
+//! | `-m 16` | 4,418 | 4,418 | 28 | 3,652 |
+//! | `-m 32` | 8,454 | 8,392 | 557 | 7,724 |
 //! | `-m 64` | 16,949 | 16,949 | 16,949 | 16,888 |
 //!
 //! memcached keeps them because each class's first page does not count against `-m` there; here the

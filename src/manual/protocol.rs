@@ -112,7 +112,7 @@
 //! Statistics and logs:
 //!
 //! - A store whose data was not of the length it said is no `cmd_set`.
-//! - Sizes, classes and `mem_requested` are those of our items, which are smaller by some 33 bytes.
+//! - Sizes, classes and `mem_requested` are those of our items, which are 33 to 37 bytes smaller.
 //! - Watchers of `fetchers` see the reads of clients. memcached shows the lookups inside of stores,
 //!   too. Watchers of `deletions` see binary deletes as well; memcached shows those of text only.
 //! - A store that failed has `clsid=0`: it never had a chunk. `ttl=` of an item that is born dead

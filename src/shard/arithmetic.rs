@@ -51,7 +51,9 @@ impl Shard {
         digits: &[u8],
     ) -> Option<Loc> {
         let piece = Piece::first(&self.slabs.arena, loc);
-        let fits = digits.len() <= piece.bytes && !self.is_held(loc);
+        let fits = digits.len() <= piece.bytes
+            && !self.is_held(loc)
+            && self.has_room_for(loc, options.exptime.unwrap_or(0));
         if fits && self.renew_cas(loc, options.cas_new) {
             let value = self.slabs.arena.bytes_mut(loc, piece.at, piece.bytes);
             let (front, rest) = value.split_at_mut(digits.len());
@@ -77,7 +79,7 @@ impl Shard {
     }
 
     fn computed(&self, loc: Loc, number: u64) -> Computed {
-        let exptime = self.slabs.arena.header(loc).exptime;
+        let exptime = self.slabs.arena.exptime(loc);
         Computed::Value { number, cas: self.cas_of(loc), exptime, created: false }
     }
 

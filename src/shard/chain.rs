@@ -3,7 +3,7 @@
 //! The value of a small item is one piece. One that does not fit the largest chunk goes on in
 //! continuation chunks: each of the largest class, the last of the class that fits best. A
 //! continuation's header says where the next is (`next`), whose it is (`prev`) and how many
-//! bytes of it are used (`exptime`); its bytes start at [`CONTINUATION_AT`].
+//! bytes of it are used; they start at [`CONTINUATION_AT`].
 
 use super::item::{HEAD_UNIT_BYTES, Header, Loc, flag, kind};
 use super::slab::Arena;
@@ -45,7 +45,7 @@ impl Piece {
     /// The piece in a continuation chunk with this header.
     pub(super) fn of_continuation(loc: Loc, header: &Header) -> Self {
         debug_assert!(header.key_bytes == kind::CONTINUATION);
-        Self { loc, at: CONTINUATION_AT, bytes: header.exptime as usize, next: header.next }
+        Self { loc, at: CONTINUATION_AT, bytes: header.used_bytes(), next: header.next }
     }
 
     /// The piece after this one.

@@ -71,8 +71,8 @@ impl Shard {
                 kind::FREE => assert!(!header.has(flag::OFF_LIST), "free chunks are listed"),
                 kind::CONTINUATION => self.check_continuation(loc),
                 _ => assert!(
-                    header.exptime == 0
-                        || known.expires_first <= header.exptime
+                    self.slabs.arena.exptime(loc) == 0
+                        || known.expires_first <= self.slabs.arena.exptime(loc)
                         || self.is_crawling(page)
                         || header.is_marked(mark::PINNED),
                     "the page knows when its first item expires"

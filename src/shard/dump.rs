@@ -87,7 +87,7 @@ impl Shard {
             let walked = cursor.chunk..end;
             left -= (walked.len() as u32).max(1);
             for number in walked {
-                let loc = Loc(page.start().0 + number * self.slabs.chunk_units(page));
+                let loc = self.slabs.chunk(page, number);
                 if expiry::is_linked(self.slabs.arena.header(loc)) && self.is_alive(loc) {
                     visit(&self.dump_item(loc));
                 }
@@ -102,7 +102,7 @@ impl Shard {
     }
 
     fn is_alive(&self, loc: Loc) -> bool {
-        self.death(self.slabs.arena.header(loc)).is_none()
+        self.death(loc).is_none()
     }
 
     fn dump_item(&self, loc: Loc) -> DumpItem<'_> {
@@ -111,7 +111,7 @@ impl Shard {
         DumpItem {
             key: arena.key(loc),
             key_binary: header.is_marked(mark::KEY_BINARY),
-            exptime: header.exptime,
+            exptime: arena.exptime(loc),
             last_access: header.time(),
             cas: self.cas_of(loc),
             fetched: header.has(flag::FETCHED),

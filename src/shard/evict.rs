@@ -97,7 +97,7 @@ impl Shard {
             if header.is_marked(mark::PINNED) {
                 self.counters_of(class).tail_pinned += 1;
                 self.requeue(class, loc, header.segment());
-            } else if let Some(miss) = self.death(&header) {
+            } else if let Some(miss) = self.death(loc) {
                 self.count_turnover(class);
                 self.reclaim(class, loc, miss);
                 return true;
@@ -235,11 +235,12 @@ impl Shard {
     /// Ends a live item to use its chunk.
     pub(super) fn evict(&mut self, class: ClassId, loc: Loc, header: &Header) {
         let idle = self.now.saturating_sub(header.time());
+        let expires = self.slabs.arena.exptime(loc) != 0;
         let counters = self.counters_of(class);
         counters.evicted += 1;
         counters.evicted_time = idle;
         counters.direct_reclaims += 1;
-        counters.evicted_nonzero += u64::from(header.exptime != 0);
+        counters.evicted_nonzero += u64::from(expires);
         counters.evicted_unfetched += u64::from(!header.has(flag::FETCHED));
         counters.evicted_active += u64::from(header.has(flag::ACTIVE));
         if self.evicted.is_some() {

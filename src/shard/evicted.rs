@@ -99,10 +99,11 @@ impl Shard {
     /// Takes an item down that is about to be evicted.
     #[cold]
     pub(super) fn take_down_evicted(&mut self, class: ClassId, loc: Loc, header: &Header) {
+        let exptime = self.slabs.arena.exptime(loc);
         let record = EvictedRecord {
             key_end: 0,
             fetched: header.has(flag::FETCHED),
-            ttl_s: (header.exptime != 0).then(|| header.exptime.saturating_sub(self.now)),
+            ttl_s: (exptime != 0).then(|| exptime.saturating_sub(self.now)),
             idle_s: self.now.saturating_sub(header.time()),
             class,
             value_bytes: self.slabs.arena.value_bytes(loc),

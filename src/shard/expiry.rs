@@ -123,11 +123,11 @@ impl Shard {
             self.next_page(classes);
             return budget - 1;
         }
-        let (count, units) = (self.slabs.chunk_count(page), self.slabs.chunk_units(page));
+        let count = self.slabs.chunk_count(page);
         let end = count.min(self.crawler.chunk.saturating_add(budget));
         let walked = end.saturating_sub(self.crawler.chunk);
         for number in self.crawler.chunk..end {
-            self.crawl_chunk(Loc(page.start().0 + number * units), crawled);
+            self.crawl_chunk(self.slabs.chunk(page, number), crawled);
         }
         self.crawler.chunk = end;
         if end >= count {
@@ -157,13 +157,14 @@ impl Shard {
             crawled.checked += 1;
             let class = self.slabs.class_of(loc);
             self.counters_of(class).crawler_items_checked += 1;
-            if let Some(miss) = self.death(&header) {
+            if let Some(miss) = self.death(loc) {
                 crawled.reclaimed += 1;
                 return self.bury(class, loc, miss);
             }
         }
-        if header.exptime != 0 {
-            self.crawler.expires_first = self.crawler.expires_first.min(header.exptime);
+        let exptime = self.slabs.arena.exptime(loc);
+        if exptime != 0 {
+            self.crawler.expires_first = self.crawler.expires_first.min(exptime);
         }
     }
 

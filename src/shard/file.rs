@@ -20,10 +20,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::slab::{FilePart, HUGE_PAGE_BYTES, PAGE_BYTES, PageKind, Region, set_word, word};
-use super::{PAGES_MIN, RESERVE_BYTES_MAX};
+use super::{PAGES_MIN, pages_bytes_max};
 
 /// Changes when what lies in a file changes its form or meaning.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// "ringca" as a number.
 const MAGIC: u64 = u64::from_le_bytes(*b"ringca\0\0");
 /// How old a file may get, in seconds: four years. An item's time has 28 bits.
@@ -62,7 +62,8 @@ pub struct Geometry {
 impl Geometry {
     /// Bytes of a shard's part.
     fn part_bytes(&self) -> usize {
-        let pages = (self.shard_bytes.min(RESERVE_BYTES_MAX) / PAGE_BYTES).max(PAGES_MIN);
+        let pages_bytes = self.shard_bytes.min(pages_bytes_max(self.shard_bytes));
+        let pages = (pages_bytes / PAGE_BYTES).max(PAGES_MIN);
         HUGE_PAGE_BYTES + (pages * PAGE_BYTES).next_multiple_of(HUGE_PAGE_BYTES)
     }
 

@@ -2,22 +2,22 @@
 //!
 //! ```text
 //!  0  prev u32     4  next u32      LRU neighbours (free list neighbours of a free chunk)
-//!  8  exptime u32  12 time u32      seconds; the top four bits of time are rare marks
-//! 16  sequence u48                  order of stores in this shard; the CAS id comes from it
-//! 22  length u16   24 key u8        value length; key length or what else the chunk is
-//! 25  flags u8
-//! 26  [client flags u32] [length u32, chain u32] [explicit CAS id u64]   only where needed
+//!  8  time u32                      last use in seconds; the top five bits are rare marks
+//! 12  sequence u48                  order of stores in this shard; the CAS id comes from it
+//! 18  length u16   20 key u8        value length; key length or what else the chunk is
+//! 21  flags u8
+//! 22  [exptime u32] [client flags u32] [length u32, chain u32, CAS id u64]   where needed
 //!     key, value                    no terminators
 //! ```
 //!
-//! Twenty-six bytes without padding: a key of 14 and a value of 64 bytes fill a chunk of 104
-//! exactly. Optional parts cost only the items that have them. Nothing in a chunk is a pointer;
-//! chunks name each other by [`Loc`].
+//! Twenty-two bytes without padding: a key of 14 and a value of 64 bytes that never expire fill a
+//! chunk of 100 exactly. Optional parts cost only the items that have them. Nothing in a chunk is
+//! a pointer; chunks name each other by [`Loc`].
 //!
 //! A value longer than 65,535 bytes, or one that does not fit the largest chunk, is *large*: its
-//! length stands in the second optional part. If it doesn't fit, the rest follows in a chain of
-//! continuation chunks (see `chain`), and the length field at 22 holds how much of it is in the
-//! first chunk, in units of 16 bytes.
+//! length stands in the third optional part. If it doesn't fit, the rest follows in a chain of
+//! continuation chunks (see `chain`), and the length field at 18 holds how much of it is in the
+//! first chunk, in units of 16 bytes. An item whose CAS id a client chose has that part, too.
 
 #![allow(unsafe_code)]
 
@@ -25,7 +25,7 @@ use std::sync::atomic::{Ordering::SeqCst, compiler_fence};
 
 use super::slab::Plain;
 
-/// Place of a chunk in the arena in units of 8 bytes; 0 is no chunk.
+/// Place of a chunk in the arena, in the shard's [`LocUnit`]; 0 is no chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
 pub(super) struct Loc(pub(super) u32);
@@ -42,18 +42,48 @@ impl Loc {
     pub(super) const fn is_some(self) -> bool {
         self.0 != 0
     }
+}
 
-    /// Distance from the start of the arena.
+/// What chunks start at multiples of, in bytes: the less, the less is lost between an item and the
+/// end of its chunk, and the less memory 32 bits can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LocUnit {
+    shift: u32,
+}
+
+impl LocUnit {
+    /// Shards of up to so many bytes have the finer unit, with which they can still be doubled.
+    const FINE_UPTO_BYTES: usize = 8 << 30;
+
+    /// The unit of a shard that has `memory_bytes` at first.
+    pub(super) const fn of_shard(memory_bytes: usize) -> Self {
+        Self { shift: if memory_bytes <= Self::FINE_UPTO_BYTES { 2 } else { 3 } }
+    }
+
+    pub(super) const fn bytes(self) -> usize {
+        1 << self.shift
+    }
+
+    /// Distance of a chunk from the start of the arena.
     #[inline]
-    pub(super) const fn offset(self) -> usize {
-        self.0 as usize * LOC_UNIT_BYTES
+    pub(super) const fn offset(self, loc: Loc) -> usize {
+        (loc.0 as usize) << self.shift
+    }
+
+    /// How many units these bytes are.
+    #[inline]
+    pub(super) const fn count(self, bytes: usize) -> u32 {
+        (bytes >> self.shift) as u32
+    }
+
+    /// Bytes that locations can reach.
+    pub(super) const fn reach_bytes(self) -> usize {
+        (1 << 32) << self.shift
     }
 }
 
-/// Chunks start at multiples of this.
-pub(super) const LOC_UNIT_BYTES: usize = 8;
 /// Bytes of [`Header`].
-pub(super) const HEADER_BYTES: usize = 26;
+pub(super) const HEADER_BYTES: usize = 22;
 /// Longest key.
 pub(super) const KEY_BYTES_MAX: usize = 250;
 
@@ -63,9 +93,8 @@ pub(super) const KEY_BYTES_MAX: usize = 250;
 pub(super) struct Header {
     pub(super) prev: Loc,
     pub(super) next: Loc,
-    /// Seconds of the shard clock, 0 = never. In a continuation: bytes used.
-    pub(super) exptime: u32,
     time_and_marks: u32,
+    /// In a continuation: bytes used.
     sequence_low: u32,
     sequence_high: u16,
     /// Length of the value, or, chained, of its first part in units of [`HEAD_UNIT_BYTES`].
@@ -101,10 +130,10 @@ pub(super) mod flag {
     pub(in crate::shard) const ACTIVE: u8 = 1 << 3;
     /// Has client flags.
     pub(in crate::shard) const CLIENT_FLAGS: u8 = 1 << 4;
-    /// Has a long length and perhaps a chain.
+    /// Has a long length and perhaps a chain, and room for a CAS id that a client chose.
     pub(in crate::shard) const LARGE: u8 = 1 << 5;
-    /// Has a CAS id that a client chose.
-    pub(in crate::shard) const WIDE_CAS: u8 = 1 << 6;
+    /// Has room for an expiry time.
+    pub(in crate::shard) const EXPIRES: u8 = 1 << 6;
     /// The item is whole and can be found. Set last and cleared first (see [`Header::set_flags`]),
     /// so that whoever finds the memory later, in a file, knows what it may believe.
     pub(in crate::shard) const LINKED: u8 = 1 << 7;
@@ -114,6 +143,8 @@ pub(super) mod flag {
 
 /// Rare marks, in the top bits of the time word.
 pub(super) mod mark {
+    /// A client chose the CAS id.
+    pub(in crate::shard) const WIDE_CAS: u32 = 1 << 27;
     /// A client invalidated the item; the next reader is told to fetch anew.
     pub(in crate::shard) const STALE: u32 = 1 << 28;
     /// Some reader has been told to fetch anew.
@@ -124,7 +155,8 @@ pub(super) mod mark {
     pub(in crate::shard) const PINNED: u32 = 1 << 31;
 }
 
-const TIME_MASK: u32 = (1 << 28) - 1;
+/// Four years of seconds.
+const TIME_MASK: u32 = (1 << 27) - 1;
 
 /// Unit of the first part's length of a chained value, so that 1 MB fits sixteen bits.
 pub(super) const HEAD_UNIT_BYTES: usize = 16;
@@ -193,7 +225,7 @@ impl Header {
         let both = u16::from_le_bytes([kind::FREE, flags]).to_le();
         compiler_fence(SeqCst);
         // SAFETY: `key_bytes` and `flags` are neighbours, and a header starts where a chunk does,
-        // at a multiple of eight, so the two are aligned.
+        // at a multiple of four, so the two are aligned.
         unsafe { (&raw mut *self).byte_add(KIND_AT).cast::<u16>().write_volatile(both) };
         compiler_fence(SeqCst);
     }
@@ -257,11 +289,10 @@ impl Header {
 
     /// A header for a new item, not linked yet; links, sequence and optional parts are the
     /// caller's to set.
-    pub(super) const fn new(key_bytes: u8, flags: u8, exptime: u32, now: u32) -> Self {
+    pub(super) const fn new(key_bytes: u8, flags: u8, now: u32) -> Self {
         Self {
             prev: Loc::NONE,
             next: Loc::NONE,
-            exptime,
             time_and_marks: now & TIME_MASK,
             sequence_low: 0,
             sequence_high: 0,
@@ -270,20 +301,38 @@ impl Header {
             flags,
         }
     }
+
+    /// A header for a chunk that continues the value of `item` with `used_bytes` bytes.
+    pub(super) const fn continuation(item: Loc, used_bytes: usize) -> Self {
+        let header = Self::new(kind::CONTINUATION, 0, 0);
+        Self { prev: item, sequence_low: used_bytes as u32, ..header }
+    }
+
+    /// Bytes of a value that a continuation holds.
+    pub(super) const fn used_bytes(&self) -> usize {
+        self.sequence_low as usize
+    }
 }
 
+/// Where the expiry time stands in an item that has room for one.
+pub(super) const EXPTIME_AT: usize = HEADER_BYTES;
+pub(super) const EXPTIME_BYTES: usize = 4;
 const CLIENT_FLAGS_BYTES: usize = 4;
-const LARGE_BYTES: usize = 8;
-const WIDE_CAS_BYTES: usize = 8;
+const LARGE_BYTES: usize = 16;
+
+/// Where the client flags stand, given the flags of an item that has some.
+pub(super) const fn client_flags_at(flags: u8) -> usize {
+    EXPTIME_AT + if flags & flag::EXPIRES != 0 { EXPTIME_BYTES } else { 0 }
+}
 
 /// Where the large part starts, given the flags of an item that has one.
 pub(super) const fn large_at(flags: u8) -> usize {
-    HEADER_BYTES + if flags & flag::CLIENT_FLAGS != 0 { CLIENT_FLAGS_BYTES } else { 0 }
+    client_flags_at(flags) + if flags & flag::CLIENT_FLAGS != 0 { CLIENT_FLAGS_BYTES } else { 0 }
 }
 
 /// Where the explicit CAS id starts, given the flags of an item that has one.
 pub(super) const fn wide_cas_at(flags: u8) -> usize {
-    large_at(flags) + if flags & flag::LARGE != 0 { LARGE_BYTES } else { 0 }
+    large_at(flags) + 8
 }
 
 /// Where the key starts, given an item's flags.
@@ -294,8 +343,8 @@ pub(super) const fn key_at(flags: u8) -> usize {
         let mut parts = 0;
         while parts < 8 {
             let flags = (parts << 4) as u8;
-            let wide = if flags & flag::WIDE_CAS != 0 { WIDE_CAS_BYTES } else { 0 };
-            at[parts] = (wide_cas_at(flags) + wide) as u8;
+            let large = if flags & flag::LARGE != 0 { LARGE_BYTES } else { 0 };
+            at[parts] = (large_at(flags) + large) as u8;
             parts += 1;
         }
         at
@@ -308,8 +357,10 @@ pub(super) const fn key_at(flags: u8) -> usize {
 pub(super) struct Shape {
     pub(super) key_bytes: usize,
     pub(super) value_bytes: usize,
-    /// Which optional parts it has: a subset of CLIENT_FLAGS, LARGE and WIDE_CAS.
+    /// Which optional parts it has: a subset of EXPIRES, CLIENT_FLAGS and LARGE.
     pub(super) parts: u8,
+    /// Whether it has a CAS id that a client chose.
+    pub(super) wide_cas: bool,
 }
 
 impl Shape {
@@ -319,6 +370,7 @@ impl Shape {
         key_bytes: usize,
         value_bytes: usize,
         client_flags: u32,
+        expires: bool,
         wide_cas: bool,
         chunk_bytes_max: usize,
     ) -> Self {
@@ -326,14 +378,14 @@ impl Shape {
         if client_flags != 0 {
             parts |= flag::CLIENT_FLAGS;
         }
-        if wide_cas {
-            parts |= flag::WIDE_CAS;
+        if expires {
+            parts |= flag::EXPIRES;
         }
-        let small = key_at(parts) + key_bytes + value_bytes;
-        if value_bytes > u16::MAX as usize || small > chunk_bytes_max {
-            parts |= flag::LARGE;
+        let small = key_at(parts | flag::EXPIRES) + key_bytes + value_bytes;
+        if value_bytes > u16::MAX as usize || small > chunk_bytes_max || wide_cas {
+            parts |= flag::LARGE | flag::EXPIRES;
         }
-        Self { key_bytes, value_bytes, parts }
+        Self { key_bytes, value_bytes, parts, wide_cas }
     }
 
     /// Bytes of the whole item if it lay in one chunk.
@@ -354,22 +406,25 @@ mod tests {
 
     #[test]
     fn the_usual_small_item_fills_its_chunk_exactly() {
-        assert_eq!(Shape::new(14, 64, 0, false, 512 << 10).total_bytes(), 104);
+        assert_eq!(Shape::new(14, 64, 0, false, false, 512 << 10).total_bytes(), 100);
+        assert_eq!(Shape::new(14, 64, 0, true, false, 512 << 10).total_bytes(), 104);
     }
 
     #[test]
     fn optional_parts_are_counted_and_do_not_overlap() {
-        let shape = Shape::new(10, 70_000, 5, true, 512 << 10);
-        assert_eq!(shape.parts, flag::CLIENT_FLAGS | flag::LARGE | flag::WIDE_CAS);
-        assert_eq!(shape.value_at(), HEADER_BYTES + 4 + 8 + 8 + 10);
-        assert_eq!(large_at(shape.parts), HEADER_BYTES + 4);
-        assert_eq!(wide_cas_at(shape.parts), HEADER_BYTES + 12);
+        let shape = Shape::new(10, 70_000, 5, false, true, 512 << 10);
+        assert_eq!(shape.parts, flag::EXPIRES | flag::CLIENT_FLAGS | flag::LARGE);
+        assert_eq!(client_flags_at(shape.parts), HEADER_BYTES + 4);
+        assert_eq!(large_at(shape.parts), HEADER_BYTES + 8);
+        assert_eq!(wide_cas_at(shape.parts), HEADER_BYTES + 16);
+        assert_eq!(shape.value_at(), HEADER_BYTES + 24 + 10);
         assert_eq!(key_at(0), HEADER_BYTES);
+        assert_eq!(key_at(flag::CLIENT_FLAGS | flag::LINKED), HEADER_BYTES + 4);
     }
 
     #[test]
     fn time_marks_and_sequence_keep_apart() {
-        let mut header = Header::new(3, 0, 9, 1234);
+        let mut header = Header::new(3, 0, 1234);
         header.mark(mark::STALE | mark::PINNED, true);
         header.set_sequence(0xABCD_0123_4567);
         header.set_time(77);

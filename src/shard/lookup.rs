@@ -41,7 +41,8 @@ impl Shard {
             self.count_miss(Access::Get);
             return None;
         };
-        // As in memcached, whoever is handed the new item has a hit, and has fetched it.
+        // As in memcached, whoever is handed the new item has a hit, and has fetched it. It expires
+        // as the options for that say, not as those for touching.
         let header = *self.slabs.arena.header(loc);
         self.count_hit(loc, &header, options.access);
         if options.bump {
@@ -75,6 +76,14 @@ impl Shard {
             self.count_miss(miss);
             return None;
         };
+        let mut loc = loc;
+        if let Access::Touch(exptime) = access {
+            let Some(touched) = self.touch_item(loc, exptime) else {
+                self.count_miss(miss);
+                return None;
+            };
+            loc = touched;
+        }
         let header = *self.slabs.arena.header(loc);
         if access != Access::Peek {
             self.count_hit(loc, &header, access);
@@ -94,7 +103,7 @@ impl Shard {
             self.last_miss = Miss::NotFound;
             return None;
         };
-        if let Some(miss) = self.death(arena.header(loc)) {
+        if let Some(miss) = self.death(loc) {
             self.remove_dead(slot, key.hash, loc, miss);
             return None;
         }
@@ -139,9 +148,8 @@ impl Shard {
     #[inline]
     fn count_hit(&mut self, loc: Loc, header: &Header, access: Access) {
         let class = self.slabs.class_of(loc);
-        if let Access::Touch(exptime) = access {
+        if let Access::Touch(_) = access {
             self.counters_of(class).touch_hits += 1;
-            self.set_exptime(loc, exptime);
         } else {
             self.counters_of(class).hits[header.segment() as usize] += 1;
         }
@@ -223,7 +231,7 @@ impl Hit<'_> {
     /// The expiry time, 0 = never.
     #[must_use]
     pub fn exptime(&self) -> u32 {
-        self.header().exptime
+        self.shard.slabs.arena.exptime(self.loc)
     }
 
     /// When the item was last used before this access.
@@ -282,11 +290,6 @@ impl Hit<'_> {
     /// Notes that a reader has been told to fetch the value anew, or forgets it.
     pub fn set_token_sent(&mut self, on: bool) {
         self.mark(mark::TOKEN_SENT, on);
-    }
-
-    /// Changes the expiry time without counting a touch.
-    pub fn set_exptime(&mut self, exptime: u32) {
-        self.shard.set_exptime(self.loc, exptime);
     }
 
     fn mark(&mut self, marks: u32, on: bool) {

@@ -83,7 +83,7 @@ pub use upload::Reservation;
 use evict::Pressure;
 use expiry::{Crawler, Flush};
 use index::{Growth, Index};
-use item::{Header, Loc};
+use item::{Loc, LocUnit};
 use lists::Lists;
 use mover::Mover;
 use pin::Pins;
@@ -124,8 +124,8 @@ pub struct Shard {
 /// Address space for a later increase of the memory limit.
 const RESERVE_FACTOR: usize = 4;
 const RESERVE_BYTES_MIN: usize = 1 << 30;
-/// What locations can reach.
-const RESERVE_BYTES_MAX: usize = (1 << 35) - (64 << 20);
+/// What a shard may have beside its pages in the range that locations reach.
+const RESERVE_BESIDE_BYTES: usize = 64 << 20;
 /// The index takes at most this part of the memory (one part in eight), even if all items are of
 /// the smallest size.
 const INDEX_PARTS_MIN: usize = 8;
@@ -144,7 +144,7 @@ impl Shard {
     /// If the configuration is senseless: a shard number beyond the count, a growth factor of 1.
     pub fn new(config: ShardConfig) -> io::Result<Self> {
         let reserve = (config.memory_bytes.saturating_mul(RESERVE_FACTOR))
-            .clamp(RESERVE_BYTES_MIN, RESERVE_BYTES_MAX);
+            .clamp(RESERVE_BYTES_MIN, pages_bytes_max(config.memory_bytes));
         let slabs = Slabs::new(class_table(&config), reserve, page_kind(&config))?;
         let mut shard = Self::with(config, slabs)?;
         if shard.config.large_pages {
@@ -309,10 +309,11 @@ impl Shard {
 
     /// Whether an item is past its time, and by what.
     #[inline]
-    fn death(&self, header: &Header) -> Option<Miss> {
+    fn death(&self, loc: Loc) -> Option<Miss> {
+        let (header, exptime) = (self.slabs.arena.header(loc), self.slabs.arena.exptime(loc));
         if header.sequence() <= self.flush.cut {
             Some(Miss::Flushed)
-        } else if header.exptime != 0 && header.exptime <= self.now {
+        } else if exptime != 0 && exptime <= self.now {
             Some(Miss::Expired)
         } else {
             None
@@ -355,8 +356,13 @@ fn class_table(config: &ShardConfig) -> ClassTable {
         let (min, factor) = (config.chunk_bytes_min, config.growth_factor);
         ClassTable::new(min, factor, chunk_bytes_max, config.memory_bytes)
     } else {
-        ClassTable::of(&config.slab_sizes, chunk_bytes_max)
+        ClassTable::of(&config.slab_sizes, chunk_bytes_max, config.memory_bytes)
     }
+}
+
+/// Most bytes of pages that a shard can ever have if it has `memory_bytes` at first.
+const fn pages_bytes_max(memory_bytes: usize) -> usize {
+    LocUnit::of_shard(memory_bytes).reach_bytes() - RESERVE_BESIDE_BYTES
 }
 
 /// The kind of memory page that a configuration asks for.

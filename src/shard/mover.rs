@@ -297,7 +297,7 @@ impl Shard {
 
     fn age_of(&self, loc: Loc) -> Age {
         let header = self.slabs.arena.header(loc);
-        if self.death(header).is_some() {
+        if self.death(loc).is_some() {
             return Age::MAX;
         }
         let stores = self.sequence.saturating_sub(header.sequence());
@@ -317,7 +317,7 @@ impl Shard {
                 && known.held == 0
                 && self.mover.avoid != Some(*page)
         };
-        let of_tail = self.tail(class).map(PageId::of).filter(usable);
+        let of_tail = self.tail(class).map(|loc| self.slabs.page_of(loc)).filter(usable);
         if !self.has_spare_page(class) && of_tail.is_some() {
             return of_tail;
         }
@@ -327,17 +327,17 @@ impl Shard {
     /// Sweeps on through the page that is being given up.
     fn sweep(&mut self, budget: u32) {
         let Some(mut job) = self.mover.job else { return };
-        let units = self.slabs.chunk_units(job.page);
         let mut spent = 0;
         while job.next < job.count {
             if spent >= budget {
                 self.mover.job = Some(job);
                 return;
             }
-            let loc = Loc(job.page.start().0 + job.next * units);
+            let loc = self.slabs.chunk(job.page, job.next);
             if self.slabs.arena.header(loc).key_bytes == kind::FREE {
                 self.slabs.discard_free(loc);
-                self.slabs.arena.prefetch(Loc(loc.0 + PREFETCH_CHUNKS * units));
+                let ahead = self.slabs.chunk(job.page, job.next + PREFETCH_CHUNKS);
+                self.slabs.arena.prefetch(ahead);
                 job.next += 1;
                 spent += 1;
             } else if let Some(cost) = self.clear_chunk(&job, loc) {
@@ -375,7 +375,7 @@ impl Shard {
         if owner.is_marked(mark::PINNED) {
             return None;
         }
-        if self.death(&owner).is_some() {
+        if self.death(item).is_some() {
             self.counters.move_reclaims += 1;
             self.end_at(item);
             return Some(1);
@@ -383,7 +383,7 @@ impl Shard {
         let chunks = chain::chunks(&self.slabs.arena, item).take(CHAIN_MAX + 1).count();
         if chunks <= CHAIN_MAX {
             match self.slabs.take_chunk(job.class) {
-                Some(new) if PageId::of(new) != job.page => {
+                Some(new) if self.slabs.page_of(new) != job.page => {
                     self.rescue(item, loc, new);
                     return Some(RESCUE_COST);
                 }
@@ -446,8 +446,7 @@ impl Shard {
         self.index.replace(slot, new);
         let class = self.slabs.class_of(loc);
         self.lists.moved(&mut self.slabs.arena, class, new);
-        let exptime = self.slabs.arena.header(new).exptime;
-        self.set_exptime(new, exptime);
+        self.note_expiry(new, self.slabs.arena.exptime(new));
         let mut next = piece.next;
         while next.is_some() {
             let header = self.slabs.arena.header_mut(next);
@@ -459,7 +458,7 @@ impl Shard {
 
     fn move_continuation(&mut self, item: Loc, loc: Loc, new: Loc) {
         let arena = &mut self.slabs.arena;
-        let used = arena.header(loc).exptime as usize;
+        let used = arena.header(loc).used_bytes();
         arena.copy((loc, 0), (new, 0), CONTINUATION_AT + used);
         let before = chain::pieces(arena, item).find(|piece| piece.next == loc);
         let before = before.expect("a continuation is in its owner's chain").loc;

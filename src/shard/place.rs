@@ -13,8 +13,9 @@
 
 use super::chain::{self, CONTINUATION_AT};
 use super::index::{Memory, Slot};
-use super::item::{HEAD_UNIT_BYTES, Header, Loc, Segment, Shape, flag, kind, mark};
-use super::slab::PageId;
+use super::item::{
+    EXPTIME_AT, EXPTIME_BYTES, HEAD_UNIT_BYTES, Header, Loc, Segment, Shape, flag, mark,
+};
 use super::{Key, Miss, Shard, StoreOptions};
 
 /// What an item has besides key and value.
@@ -48,7 +49,9 @@ impl Shard {
     pub(super) fn shape(&self, key: &[u8], value_bytes: usize, recipe: &Recipe) -> Shape {
         let wide = recipe.cas_new.is_some() && self.config.cas;
         let chunk_bytes_max = self.slabs.table.chunk_bytes_max();
-        Shape::new(key.len(), value_bytes, recipe.client_flags, wide, chunk_bytes_max)
+        // Where nothing is evicted, there might be no chunk for an item that is to expire later.
+        let expires = recipe.exptime != 0 || !self.config.evict;
+        Shape::new(key.len(), value_bytes, recipe.client_flags, expires, wide, chunk_bytes_max)
     }
 
     /// Whether memcached would find an item of this shape too large.
@@ -90,12 +93,7 @@ impl Shard {
         let total_bytes = shape.total_bytes();
         let chunk_bytes_max = self.slabs.table.chunk_bytes_max();
         let single = total_bytes <= chunk_bytes_max;
-        let class = self.slabs.table.class_for(total_bytes.min(chunk_bytes_max));
-        let host = self.slabs.host_of(class);
-        let loc = self.allocate(host)?;
-        if host != class {
-            self.slabs.count_guest(class, host);
-        }
+        let loc = self.take_room(total_bytes.min(chunk_bytes_max))?;
         self.write_head(loc, key, shape, recipe);
         if shape.parts & flag::LARGE != 0 {
             self.slabs.arena.set_large(loc, shape.value_bytes, Loc::NONE);
@@ -109,24 +107,41 @@ impl Shard {
         Some((loc, shape.value_bytes - head_units * HEAD_UNIT_BYTES))
     }
 
+    /// Takes a chunk for the first `bytes` bytes of an item.
+    #[inline]
+    fn take_room(&mut self, bytes: usize) -> Option<Loc> {
+        let class = self.slabs.table.class_for(bytes);
+        let host = self.slabs.host_of(class);
+        let loc = self.allocate(host)?;
+        if host != class {
+            self.slabs.count_guest(class, host);
+        }
+        Some(loc)
+    }
+
     /// Writes header, optional parts and key; leaves the links of the header empty.
     #[inline]
     pub(super) fn write_head(&mut self, loc: Loc, key: &[u8], shape: &Shape, recipe: &Recipe) {
         let sequence = self.next_sequence();
-        let mut header = Header::new(key.len() as u8, shape.parts, recipe.exptime, self.now);
+        let mut header = Header::new(key.len() as u8, shape.parts, self.now);
         header.set_sequence(sequence);
-        if recipe.marks != 0 {
-            header.mark(recipe.marks, true);
+        debug_assert!(recipe.exptime == 0 || shape.parts & flag::EXPIRES != 0);
+        let wide = if shape.wide_cas { mark::WIDE_CAS } else { 0 };
+        if recipe.marks | wide != 0 {
+            header.mark(recipe.marks | wide, true);
         }
         if shape.parts & flag::LARGE == 0 {
             header.length = shape.value_bytes as u16;
         }
         let arena = &mut self.slabs.arena;
         *arena.header_mut(loc) = header;
-        if shape.parts & flag::CLIENT_FLAGS != 0 {
-            arena.set_word(loc, super::item::HEADER_BYTES, recipe.client_flags);
+        if shape.parts & flag::EXPIRES != 0 {
+            arena.set_exptime(loc, recipe.exptime);
         }
-        if shape.parts & flag::WIDE_CAS != 0 {
+        if shape.parts & flag::CLIENT_FLAGS != 0 {
+            arena.set_client_flags(loc, recipe.client_flags);
+        }
+        if shape.wide_cas {
             arena.set_wide_cas(loc, recipe.cas_new.unwrap_or_default());
         }
         arena.bytes_mut(loc, header.key_at(), key.len()).copy_from_slice(key);
@@ -157,10 +172,8 @@ impl Shard {
         let bytes = left.min(self.slabs.table.chunk_bytes_max() - CONTINUATION_AT);
         let class = self.slabs.table.class_for(CONTINUATION_AT + bytes);
         let next = self.allocate(class)?;
-        let mut header = Header::new(kind::CONTINUATION, 0, bytes as u32, 0);
-        header.prev = loc;
         let arena = &mut self.slabs.arena;
-        *arena.header_mut(next) = header;
+        *arena.header_mut(next) = Header::continuation(loc, bytes);
         if last == loc {
             let value_bytes = arena.value_bytes(loc);
             arena.set_large(loc, value_bytes, next);
@@ -243,7 +256,7 @@ impl Shard {
     #[inline]
     fn enlist(&mut self, loc: Loc, memory: Memory) {
         let (class, bytes) = (self.slabs.class_of(loc), self.slabs.arena.item_bytes(loc));
-        let segment = self.first_segment(self.slabs.arena.header(loc).exptime, memory);
+        let segment = self.first_segment(self.slabs.arena.exptime(loc), memory);
         self.lists.push(&mut self.slabs.arena, (class, segment), loc, bytes);
         self.counters.total_items += 1;
     }
@@ -265,17 +278,63 @@ impl Shard {
         }
     }
 
-    /// Changes when an item expires.
+    /// Whether an item can be given this expiry time where it lies.
+    pub(super) fn has_room_for(&self, loc: Loc, exptime: u32) -> bool {
+        exptime == 0 || self.slabs.arena.header(loc).has(flag::EXPIRES)
+    }
+
+    /// Changes when an item expires that has room for that.
     pub(super) fn set_exptime(&mut self, loc: Loc, exptime: u32) {
-        self.slabs.arena.header_mut(loc).exptime = exptime;
-        self.note_expiry(loc, exptime);
+        debug_assert!(self.has_room_for(loc, exptime));
+        if self.slabs.arena.header(loc).has(flag::EXPIRES) {
+            self.slabs.arena.set_exptime(loc, exptime);
+            self.note_expiry(loc, exptime);
+        }
+    }
+
+    /// Changes when a linked item expires, and says where it lies then. `None`, and the item is
+    /// gone, if it would need another chunk and there is none: better no item than one that stays
+    /// for longer than it may.
+    #[inline]
+    pub(super) fn touch_item(&mut self, loc: Loc, exptime: u32) -> Option<Loc> {
+        let loc = if self.has_room_for(loc, exptime) { loc } else { self.widen(loc)? };
+        self.set_exptime(loc, exptime);
+        Some(loc)
+    }
+
+    /// Moves an item to a chunk in which it has room for an expiry time. All else about it stays.
+    #[cold]
+    fn widen(&mut self, old: Loc) -> Option<Loc> {
+        let bytes = self.slabs.arena.item_bytes(old);
+        self.hold(old);
+        let room = self.take_room(bytes + EXPTIME_BYTES);
+        self.unhold(old);
+        let Some(new) = room else {
+            self.end_at(old);
+            return None;
+        };
+        let hash = self.hash_of(old);
+        let slot = self.slot_of(hash, old);
+        let arena = &mut self.slabs.arena;
+        let mut header = *arena.header(old);
+        header.withdraw();
+        header.flags |= flag::EXPIRES;
+        header.mark(mark::PINNED, false);
+        *arena.header_mut(new) = header;
+        arena.copy((old, EXPTIME_AT), (new, EXPTIME_AT + EXPTIME_BYTES), bytes - EXPTIME_AT);
+        self.index.replace(slot, new);
+        self.delist(old);
+        self.free_or_orphan(old);
+        let list = (self.slabs.class_of(new), header.segment());
+        self.lists.push(&mut self.slabs.arena, list, new, bytes + EXPTIME_BYTES);
+        Some(new)
     }
 
     /// Keeps the page's earliest expiry time, by which the crawler skips pages.
     #[inline]
     pub(super) fn note_expiry(&mut self, loc: Loc, exptime: u32) {
         if exptime != 0 {
-            let page = self.slabs.page_mut(PageId::of(loc));
+            let page = self.slabs.page_mut(self.slabs.page_of(loc));
             page.expires_first = page.expires_first.min(exptime);
         }
     }
@@ -283,7 +342,7 @@ impl Shard {
     /// Gives an item the next sequence and CAS id. Withdraws it for that; whoever has changed what
     /// else is to change publishes it. False, and nothing done, if it has no room for a chosen id.
     pub(super) fn renew_cas(&mut self, loc: Loc, cas_new: Option<u64>) -> bool {
-        let wide = self.slabs.arena.header(loc).has(flag::WIDE_CAS);
+        let wide = self.slabs.arena.header(loc).is_marked(mark::WIDE_CAS);
         if cas_new.is_some() && self.config.cas && !wide {
             return false;
         }
@@ -339,7 +398,7 @@ impl Shard {
         let Self { slabs, .. } = self;
         let mut next = Some(chain::Piece::first(&slabs.arena, loc));
         while let Some(piece) = next {
-            let page = slabs.page_mut(PageId::of(piece.loc));
+            let page = slabs.page_mut(slabs.page_of(piece.loc));
             page.held = if on { page.held + 1 } else { page.held - 1 };
             next = piece.following(&slabs.arena);
         }

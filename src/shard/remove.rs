@@ -50,7 +50,8 @@ impl Shard {
 
     /// Marks an item as stale, so that one reader is told to fetch it anew.
     fn invalidate(&mut self, key: &Key<'_>, loc: Loc, options: &DeleteOptions) -> bool {
-        if !self.renew_cas(loc, options.cas_new) {
+        let has_room = self.has_room_for(loc, options.exptime.unwrap_or(0));
+        if !has_room || !self.renew_cas(loc, options.cas_new) {
             return self.invalidate_copy(key, loc, options).is_some();
         }
         if let Some(exptime) = options.exptime {
@@ -63,7 +64,7 @@ impl Shard {
         true
     }
 
-    /// The same for an item without room for the CAS id that a client chose: it becomes another.
+    /// The same for an item without room for what a client chose: it becomes another.
     /// `None` if there is no memory for that.
     fn invalidate_copy(&mut self, key: &Key<'_>, loc: Loc, options: &DeleteOptions) -> Option<Loc> {
         let used = self.slabs.arena.header(loc).flags & (flag::FETCHED | flag::ACTIVE);

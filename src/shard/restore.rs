@@ -229,7 +229,7 @@ impl Shard {
     ) -> Result<(), Unusable> {
         for loc in self.slabs.chunks(page) {
             let header = self.slabs.arena.header(loc);
-            if is_linked(header) && self.death(header).is_none() {
+            if is_linked(header) && self.death(loc).is_none() {
                 self.check_item(loc, continuations)?;
                 let hash = self.hash_of(loc);
                 self.index.prefetch(hash);
@@ -258,10 +258,10 @@ impl Shard {
         let bytes = arena.item_bytes(loc);
         let header = arena.header_mut(loc);
         header.mark(mark::PINNED, false);
-        let (segment, exptime) = (header.segment(), header.exptime);
+        let segment = header.segment();
         let age = age_index(self.now.saturating_sub(header.time()));
         ages[segment as usize][age].push(arena, segment, loc, bytes);
-        self.note_expiry(loc, exptime);
+        self.note_expiry(loc, self.slabs.arena.exptime(loc));
         Ok(())
     }
 
@@ -312,7 +312,7 @@ impl Shard {
             }
             let header = self.slabs.arena.header(next);
             let room = self.slabs.table.chunk_bytes(self.slabs.class_of(next)) - CONTINUATION_AT;
-            let (owner, own_bytes) = (header.prev, header.exptime as usize);
+            let (owner, own_bytes) = (header.prev, header.used_bytes());
             let is_own = header.key_bytes == kind::CONTINUATION && owner == loc;
             if !is_own || own_bytes > room || own_bytes > bytes {
                 return Err(Unusable::Damaged("a chain is broken"));

@@ -40,6 +40,7 @@ impl Shard {
             Verdict::Replace(old) => self.replace(key, old, &shape, &recipe, value),
             Verdict::ReplaceStale(old) => {
                 let recipe = self.stale_recipe(old, recipe);
+                let shape = self.shape(key.bytes, value.len(), &recipe);
                 self.replace(key, old, &shape, &recipe, value)
             }
             Verdict::Join(old) => match self.join(key, options, old, value) {
@@ -220,7 +221,7 @@ impl Shard {
         let keep = header.is_marked(mark::KEY_BINARY);
         Recipe {
             client_flags: self.slabs.arena.client_flags(loc),
-            exptime: header.exptime,
+            exptime: self.slabs.arena.exptime(loc),
             cas_new,
             marks: if keep { mark::KEY_BINARY } else { 0 },
         }
@@ -230,7 +231,11 @@ impl Shard {
     pub(super) fn stale_recipe(&self, old: Loc, recipe: Recipe) -> Recipe {
         let header = self.slabs.arena.header(old);
         let sent = if header.is_marked(mark::TOKEN_SENT) { mark::TOKEN_SENT } else { 0 };
-        Recipe { exptime: header.exptime, marks: recipe.marks | mark::STALE | sent, ..recipe }
+        Recipe {
+            exptime: self.slabs.arena.exptime(old),
+            marks: recipe.marks | mark::STALE | sent,
+            ..recipe
+        }
     }
 
     pub(super) fn stored(&self, loc: Loc) -> Stored {

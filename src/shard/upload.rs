@@ -7,9 +7,9 @@
 //! be seen, evicted nor moved.
 
 use super::chain::{Piece, Writer};
-use super::item::{KEY_BYTES_MAX, Loc, mark};
+use super::item::{KEY_BYTES_MAX, Loc, flag, mark};
 use super::place::Recipe;
-use super::slab::{HeldValue, PageId};
+use super::slab::HeldValue;
 use super::store::Verdict;
 use super::{Key, Shard, StoreMode, StoreOptions, Stored};
 
@@ -66,7 +66,9 @@ impl Shard {
         value_bytes: usize,
     ) -> Result<Reservation, Stored> {
         let recipe = Recipe::of(options);
-        let shape = self.shape(key.bytes, value_bytes, &recipe);
+        let mut shape = self.shape(key.bytes, value_bytes, &recipe);
+        // Only when it is stored it turns out whether it expires with what is there.
+        shape.parts |= flag::EXPIRES;
         if self.is_too_large(&shape) {
             return Err(self.fail(key, options, Stored::TooLarge));
         }
@@ -92,7 +94,7 @@ impl Shard {
         let Some((next, bytes)) = self.lengthen_chain(value.loc, rest.loc, *unplaced) else {
             return false;
         };
-        self.slabs.page_mut(PageId::of(next)).held += 1;
+        self.slabs.page_mut(self.slabs.page_of(next)).held += 1;
         *rest = Piece::continuation(&self.slabs.arena, next);
         *unplaced -= bytes;
         true
@@ -191,7 +193,7 @@ impl Shard {
 
     fn commit_stale(&mut self, key: &Key<'_>, old: Loc, loc: Loc) -> Stored {
         let before = *self.slabs.arena.header(old);
-        self.set_exptime(loc, before.exptime);
+        self.set_exptime(loc, self.slabs.arena.exptime(old));
         let header = self.slabs.arena.header_mut(loc);
         header.mark(mark::STALE, true);
         header.mark(mark::TOKEN_SENT, before.is_marked(mark::TOKEN_SENT));

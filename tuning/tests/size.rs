@@ -32,7 +32,7 @@ fn a_running_memcached_teaches_its_items_and_their_sizes() {
     let server = Server::start(Path::new(MEMCACHED), &["-m", "256"]);
     let value_bytes = |item: usize| 50 + item * 7919 % 1500;
     fill(&server, 0, 40_000, value_bytes);
-    let plan = size(&["--from", &server.address]);
+    let plan = size(&["--from", &server.address, "--expiring", "0"]);
     let payload: usize = (0..40_000).map(|item| 14 + value_bytes(item)).sum();
     assert_eq!(plan["items"], 40_000.0);
     let learnt = plan["payload_bytes"].as_f64().expect("a number");
@@ -72,6 +72,7 @@ fn nonsense_is_refused() {
         &["--items", "10", "--value", "9-3"],
         &["--items", "10"],
         &["--items", "10", "--value", "10", "--flagged", "2"],
+        &["--items", "10", "--value", "10", "--expiring", "-1"],
         &["--items", "10", "--value", "10", "-t", "0"],
     ] {
         let output = tune(&[&["size"], args].concat());
@@ -92,7 +93,8 @@ fn holds_what_was_foretold(items: usize, values: &str, threads: &str, of: impl F
         return;
     };
     let given = items.to_string();
-    let plan = size(&["--items", &given, "--key", "14", "--value", values, "-t", threads]);
+    let wanted = ["--items", &given, "--key", "14", "--value", values, "--expiring", "0"];
+    let plan = size(&[&wanted[..], &["-t", threads]].concat());
     let flags = flags(&plan);
     let server = Server::start(&ringcached, &flags.iter().map(String::as_str).collect::<Vec<_>>());
     // What is advised is rounded up to whole megabytes, and so holds a little more.
@@ -133,7 +135,7 @@ fn a_running_ringcached_teaches_as_well_as_memcached() {
     let server = Server::start(&ringcached, &["-m", "256", "-t", "1"]);
     let value_bytes = |item: usize| 50 + item * 7919 % 1500;
     fill(&server, 0, 40_000, value_bytes);
-    let plan = size(&["--from", &server.address]);
+    let plan = size(&["--from", &server.address, "--expiring", "0"]);
     let payload: usize = (0..40_000).map(|item| 14 + value_bytes(item)).sum();
     let learnt = plan["payload_bytes"].as_f64().expect("a number");
     let error = (learnt / payload as f64 - 1.0).abs();

@@ -40,7 +40,7 @@ impl Command<'_, '_> {
         let (key, item) = self.key(&mut scratch);
         let touched = self.exptime(self.meta.exptime());
         let exptime_before = touched.and_then(|_| peek_exptime(shard, &item));
-        let Some(mut hit) = shard.get_with(&item, &self.get_options(touched)) else {
+        let Some(mut hit) = shard.get_with(&item, &self.get_options(key, touched)) else {
             replies.trace.missed(shard.last_miss(), false);
             if !self.meta.quiet() {
                 put_plain_line(&mut replies.text, b"EN", self.meta, key);
@@ -55,9 +55,6 @@ impl Command<'_, '_> {
         let before =
             if hit.created() { 0 } else { exptime_before.unwrap_or_else(|| hit.exptime()) };
         let found = self.found(key, &hit, before);
-        if hit.created() {
-            hit.set_exptime(self.exptime_at(&found, None));
-        }
         let tail = self.tail(&found, &mut hit);
         let unchanged = self.meta.cas_compare() == Some(hit.cas());
         let with_value = self.meta.has(b'v') && !unchanged;
@@ -187,9 +184,9 @@ impl Command<'_, '_> {
         exptime.saturating_sub(self.clock.now)
     }
 
-    fn get_options(&self, touched: Option<u32>) -> GetOptions {
-        let vivify = self.exptime(self.meta.vivify()).map(|exptime| Vivify {
-            exptime,
+    fn get_options(&self, key: Key<'_>, touched: Option<u32>) -> GetOptions {
+        let vivify = self.exptime(self.meta.vivify()).map(|_| Vivify {
+            exptime: self.exptime_at(&self.about(key, 0), None),
             cas: self.meta.cas_new(),
             key_binary: self.meta.key_is_base64(),
         });

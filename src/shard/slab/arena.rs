@@ -11,13 +11,14 @@ use super::ahead::Ahead;
 use super::book::{self, Book, Entry};
 use super::classes::ClassId;
 use super::region::{FilePart, HUGE_PAGE_BYTES, Mapping, PageKind, Region};
-use crate::shard::item::{Header, LOC_UNIT_BYTES, Loc, flag, key_at, large_at, wide_cas_at};
+use crate::shard::item::{
+    EXPTIME_AT, Header, Loc, LocUnit, client_flags_at, flag, large_at, mark, wide_cas_at,
+};
 
 /// Size of a slab page.
 pub(in crate::shard) const PAGE_BYTES: usize = 1 << 20;
 /// Most bytes of a chunk that are fetched before it is used.
 const PREFETCH_BYTES_MAX: usize = 192;
-const PAGE_UNITS: u32 = (PAGE_BYTES / LOC_UNIT_BYTES) as u32;
 /// The first huge page of the range holds the book and no chunk, so that none has location 0.
 pub(in crate::shard) const PAGE_FIRST: u32 = (HUGE_PAGE_BYTES / PAGE_BYTES) as u32;
 
@@ -26,15 +27,9 @@ pub(in crate::shard) const PAGE_FIRST: u32 = (HUGE_PAGE_BYTES / PAGE_BYTES) as u
 pub(in crate::shard) struct PageId(pub(in crate::shard) u32);
 
 impl PageId {
-    /// The page that a chunk lies in.
-    #[inline]
-    pub(in crate::shard) const fn of(loc: Loc) -> Self {
-        Self(loc.0 / PAGE_UNITS)
-    }
-
-    /// The page's first chunk.
-    pub(in crate::shard) const fn start(self) -> Loc {
-        Loc(self.0 * PAGE_UNITS)
+    /// Distance from the start of the arena.
+    const fn offset(self) -> usize {
+        self.0 as usize * PAGE_BYTES
     }
 }
 
@@ -42,19 +37,24 @@ impl PageId {
 #[derive(Debug)]
 pub(in crate::shard) struct Arena {
     region: Region,
+    unit: LocUnit,
 }
 
 impl Arena {
     /// Reserves addresses for `bytes` of pages.
-    pub(in crate::shard) fn reserve(bytes: usize, kind: PageKind) -> io::Result<Self> {
+    pub(in crate::shard) fn reserve(
+        bytes: usize,
+        kind: PageKind,
+        unit: LocUnit,
+    ) -> io::Result<Self> {
         let mut region = Region::reserve(bytes + HUGE_PAGE_BYTES, kind)?;
         region.skip(HUGE_PAGE_BYTES)?;
-        Ok(Self { region })
+        Ok(Self { region, unit })
     }
 
     /// Maps an arena that lies in a file; the book has its memory.
-    pub(in crate::shard) fn of_file(part: FilePart) -> io::Result<Self> {
-        let mut arena = Self { region: Region::of_file(part)? };
+    pub(in crate::shard) fn of_file(part: FilePart, unit: LocUnit) -> io::Result<Self> {
+        let mut arena = Self { region: Region::of_file(part)?, unit };
         let book_bytes = book::words(arena.page_end()) * size_of::<u64>();
         assert!(book_bytes <= HUGE_PAGE_BYTES, "the book fits its page");
         arena.region.provide(0, book_bytes)?;
@@ -101,7 +101,7 @@ impl Arena {
 
     /// The sum of what a page holds.
     pub(in crate::shard) fn sum(&self, page: PageId) -> u64 {
-        book::sum(self.bytes(page.start(), 0, PAGE_BYTES))
+        book::sum(self.region.slice(page.offset(), PAGE_BYTES))
     }
 
     pub(in crate::shard) const fn kind(&self) -> PageKind {
@@ -119,60 +119,81 @@ impl Arena {
 
     /// Provides memory for all pages up to and including `page`.
     pub(in crate::shard) fn commit(&mut self, page: PageId) -> io::Result<()> {
-        let end = (page.0 as usize + 1) * PAGE_BYTES;
+        let end = page.offset() + PAGE_BYTES;
         self.region.commit(end.next_multiple_of(HUGE_PAGE_BYTES))
     }
 
     /// From now on memory of the pages before `end` is provided before it is needed.
     pub(in crate::shard) fn supply(&mut self, end: PageId, waker: &Waker) -> Option<Arc<Ahead>> {
-        self.region.supply(end.0 as usize * PAGE_BYTES, waker)
+        self.region.supply(end.offset(), waker)
     }
 
     /// Says that pages up to and including `page` will be needed soon.
     pub(in crate::shard) fn expect(&mut self, page: PageId) {
-        let end = (page.0 as usize + 1) * PAGE_BYTES;
+        let end = page.offset() + PAGE_BYTES;
         self.region.expect(end.next_multiple_of(HUGE_PAGE_BYTES));
     }
 
     /// Makes the kernel provide a committed page's memory at once.
     pub(in crate::shard) fn populate(&mut self, page: PageId) {
-        self.region.populate(page.start().offset(), PAGE_BYTES);
+        self.region.populate(page.offset(), PAGE_BYTES);
     }
 
     /// Makes sure that a page of a file has memory.
     pub(in crate::shard) fn provide(&mut self, page: PageId) -> io::Result<()> {
-        self.region.provide(page.start().offset(), PAGE_BYTES)
+        self.region.provide(page.offset(), PAGE_BYTES)
     }
 
     /// Gives a page's memory back to the system; false if it would not have it.
     pub(in crate::shard) fn release(&mut self, page: PageId) -> bool {
-        self.region.release(page.start().offset(), PAGE_BYTES)
+        self.region.release(page.offset(), PAGE_BYTES)
+    }
+
+    /// What locations count in.
+    pub(in crate::shard) const fn unit(&self) -> LocUnit {
+        self.unit
+    }
+
+    #[inline]
+    const fn offset(&self, loc: Loc) -> usize {
+        self.unit.offset(loc)
+    }
+
+    /// The page that a chunk lies in.
+    #[inline]
+    pub(in crate::shard) const fn page_of(&self, loc: Loc) -> PageId {
+        PageId((self.offset(loc) / PAGE_BYTES) as u32)
+    }
+
+    /// A page's first chunk.
+    pub(in crate::shard) const fn start_of(&self, page: PageId) -> Loc {
+        Loc(self.unit.count(page.offset()))
     }
 
     #[inline]
     pub(in crate::shard) fn header(&self, loc: Loc) -> &Header {
-        self.region.get(loc.offset())
+        self.region.get(self.offset(loc))
     }
 
     #[inline]
     pub(in crate::shard) fn header_mut(&mut self, loc: Loc) -> &mut Header {
-        self.region.get_mut(loc.offset())
+        self.region.get_mut(self.offset(loc))
     }
 
     /// `bytes` bytes of a chunk from `at` on.
     #[inline]
     pub(in crate::shard) fn bytes(&self, loc: Loc, at: usize, bytes: usize) -> &[u8] {
-        self.region.slice(loc.offset() + at, bytes)
+        self.region.slice(self.offset(loc) + at, bytes)
     }
 
     #[inline]
     pub(in crate::shard) fn bytes_mut(&mut self, loc: Loc, at: usize, bytes: usize) -> &mut [u8] {
-        self.region.slice_mut(loc.offset() + at, bytes)
+        self.region.slice_mut(self.offset(loc) + at, bytes)
     }
 
     /// Copies `bytes` bytes between two different chunks.
     pub(in crate::shard) fn copy(&mut self, from: (Loc, usize), to: (Loc, usize), bytes: usize) {
-        self.region.copy(from.0.offset() + from.1, to.0.offset() + to.1, bytes);
+        self.region.copy(self.offset(from.0) + from.1, self.offset(to.0) + to.1, bytes);
     }
 
     /// The key of an item.
@@ -190,10 +211,32 @@ impl Arena {
             && self.bytes(loc, header.key_at(), key.len()) == key
     }
 
+    /// When an item expires in seconds of the shard clock, 0 = never.
+    #[inline]
+    pub(in crate::shard) fn exptime(&self, loc: Loc) -> u32 {
+        if self.header(loc).has(flag::EXPIRES) { self.word(loc, EXPTIME_AT) } else { 0 }
+    }
+
+    /// Changes the expiry time of an item that has room for one.
+    pub(in crate::shard) fn set_exptime(&mut self, loc: Loc, exptime: u32) {
+        debug_assert!(self.header(loc).has(flag::EXPIRES));
+        self.set_word(loc, EXPTIME_AT, exptime);
+    }
+
     /// The client flags of an item.
     #[inline]
     pub(in crate::shard) fn client_flags(&self, loc: Loc) -> u32 {
-        if self.header(loc).has(flag::CLIENT_FLAGS) { self.word(loc, key_at(0)) } else { 0 }
+        let header = self.header(loc);
+        if header.has(flag::CLIENT_FLAGS) {
+            self.word(loc, client_flags_at(header.flags))
+        } else {
+            0
+        }
+    }
+
+    /// Writes the client flags of an item that has some.
+    pub(in crate::shard) fn set_client_flags(&mut self, loc: Loc, client_flags: u32) {
+        self.set_word(loc, client_flags_at(self.header(loc).flags), client_flags);
     }
 
     /// Length of an item's whole value.
@@ -222,9 +265,9 @@ impl Arena {
     /// The CAS id that a client chose for the item, if one did.
     #[inline]
     pub(in crate::shard) fn wide_cas(&self, loc: Loc) -> Option<u64> {
-        let flags = self.header(loc).flags;
-        (flags & flag::WIDE_CAS != 0).then(|| {
-            let at = wide_cas_at(flags);
+        let header = self.header(loc);
+        header.is_marked(mark::WIDE_CAS).then(|| {
+            let at = wide_cas_at(header.flags);
             u64::from(self.word(loc, at)) | u64::from(self.word(loc, at + 4)) << 32
         })
     }
@@ -246,22 +289,22 @@ impl Arena {
         u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
     }
 
-    pub(in crate::shard) fn set_word(&mut self, loc: Loc, at: usize, word: u32) {
+    fn set_word(&mut self, loc: Loc, at: usize, word: u32) {
         self.bytes_mut(loc, at, 4).copy_from_slice(&word.to_le_bytes());
     }
 
     /// Fetches the line or two that a chunk's header and key start in. Any location is harmless.
     #[inline]
     pub(in crate::shard) fn prefetch(&self, loc: Loc) {
-        self.region.prefetch(loc.offset());
-        self.region.prefetch(loc.offset() + 63);
+        self.region.prefetch(self.offset(loc));
+        self.region.prefetch(self.offset(loc) + 63);
     }
 
     /// Fetches the lines of a chunk up to a few; what comes after them the processor fetches
     /// ahead by itself when the value is copied.
     #[inline]
     pub(in crate::shard) fn prefetch_whole(&self, loc: Loc, chunk_bytes: usize) {
-        let offset = loc.offset();
+        let offset = self.offset(loc);
         let last = offset + chunk_bytes.min(PREFETCH_BYTES_MAX) - 1;
         self.region.prefetch(offset);
         self.region.prefetch((offset + 64).min(last));

@@ -1,19 +1,19 @@
 //! The sizes of chunks: a table made once from the configuration.
 //!
-//! Sizes grow by the factor `-f` from the smallest to the largest chunk, each rounded up to the
-//! unit of locations. With the default of 1.25 that leaves a ninth of each chunk empty, for sizes
-//! that are evenly spread. More classes waste less, but each of them needs pages of its own, and
-//! the fewer pages a class has, the more coarsely memory is divided. So small items, which are
-//! most, have finer steps in shards that have the pages for it ([`Fineness`]). Measured by
-//! `benches/hits.py`: with 64 MB and two steps for one, 4 to 8 % fewer misses; with 16 MB that
-//! costs as much as it gains. A class that has too few items for a page is a guest of a larger one
-//! (see `Slabs::host_of`).
+//! Sizes grow by the factor `-f` from the smallest to the largest chunk, each rounded up to a
+//! multiple of 8, as in memcached. With the default of 1.25 that leaves a ninth of each chunk
+//! empty, for sizes that are evenly spread. More classes waste less, but each of them needs pages
+//! of its own, and the fewer pages a class has, the more coarsely memory is divided. So small
+//! items, which are most, have finer steps in shards that have the pages for it ([`Fineness`]).
+//! Measured by `benches/hits.py`: with 64 MB and two steps for one, 4 to 8 % fewer misses; with 16
+//! MB that costs as much as it gains. A class that has too few items for a page is a guest of a
+//! larger one (see `Slabs::host_of`).
 //!
 //! memcached's smallest chunk is its 48 bytes of header plus `-n`; here it is 16 plus `-n`, because
 //! the header is that much smaller and rounding costs less so.
 
 use super::PAGE_BYTES;
-use crate::shard::item::{HEADER_BYTES, LOC_UNIT_BYTES};
+use crate::shard::item::{HEADER_BYTES, LocUnit};
 
 /// A slab class, numbered from 1 as the statistics show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,31 +24,43 @@ pub const CLASS_COUNT_MAX: usize = 63;
 
 /// What the smallest chunk has beyond `-n`.
 const CHUNK_BASE_BYTES: usize = 16;
-/// Sizes from here on grow by the factor as it is.
-const FINE_BYTES: usize = 6144;
+/// What sizes are multiples of, but for the small ones that a table lists.
+const SIZE_UNIT_BYTES: usize = 8;
 
 /// Bytes of memory from which on shards have another table than those with less.
 pub const TABLE_MEMORY_BYTES: [usize; 3] = [0, 24 << 20, 128 << 20];
 
-/// How finely chunks below [`FINE_BYTES`] are stepped.
+/// How finely the sizes of small chunks are stepped.
 struct Fineness {
-    /// Steps instead of each one by the factor.
+    /// Sizes that follow the smallest one, as far as they are larger and locations can name them.
+    listed: &'static [usize],
+    /// Steps instead of each one by the factor,
     steps: i32,
-    /// Sizes below this have a class for each unit of locations.
-    unit_steps_below: usize,
+    /// up to this size.
+    steps_upto: usize,
 }
 
-/// For shards of each of [`TABLE_MEMORY_BYTES`].
+/// For shards of each of [`TABLE_MEMORY_BYTES`]. The last has as many classes as there may be.
 const FINENESS: [Fineness; TABLE_MEMORY_BYTES.len()] = [
-    Fineness { steps: 1, unit_steps_below: 0 },
-    Fineness { steps: 2, unit_steps_below: 0 },
-    Fineness { steps: 2, unit_steps_below: 128 },
+    Fineness { listed: &[], steps: 1, steps_upto: 0 },
+    Fineness { listed: &[], steps: 2, steps_upto: 6144 },
+    Fineness {
+        listed: &[72, 76, 80, 84, 88, 92, 96, 100, 104, 112, 120, 128],
+        steps: 2,
+        steps_upto: 3072,
+    },
 ];
 
 impl Fineness {
     /// Sizes from the smallest to the last that is a step below the largest; as an error, as many
     /// of them as there may be classes.
-    fn sizes(&self, smallest: usize, factor: f64, largest: usize) -> Result<Vec<u32>, Vec<u32>> {
+    fn sizes(
+        &self,
+        smallest: usize,
+        factor: f64,
+        largest: usize,
+        unit: LocUnit,
+    ) -> Result<Vec<u32>, Vec<u32>> {
         let mut sizes = Vec::new();
         let mut size = smallest;
         while (size as f64) <= largest as f64 / factor {
@@ -56,29 +68,27 @@ impl Fineness {
                 return Err(sizes);
             }
             sizes.push(size as u32);
-            size =
-                round((size as f64 * self.step(size, factor)) as usize).max(size + LOC_UNIT_BYTES);
+            let listed = self.listed.iter().find(|&&listed| listed >= size + unit.bytes());
+            size = listed.copied().unwrap_or_else(|| self.step(size, factor));
         }
         Ok(sizes)
     }
 
-    /// What a size is multiplied by for the next one.
-    fn step(&self, size: usize, factor: f64) -> f64 {
-        if size < self.unit_steps_below {
-            1.0
-        } else if size < FINE_BYTES {
-            factor.powf(1.0 / f64::from(self.steps))
-        } else {
-            factor
-        }
+    /// The size a step after another.
+    fn step(&self, size: usize, factor: f64) -> usize {
+        let steps = if size < self.steps_upto { self.steps } else { 1 };
+        let times = factor.powf(1.0 / f64::from(steps));
+        round((size as f64 * times) as usize).max(size + SIZE_UNIT_BYTES)
     }
 }
 
 /// Sizes below this are looked up directly.
 const DIRECT_BYTES: usize = 8192;
+/// What all sizes are multiples of.
+const DIRECT_UNIT_BYTES: usize = 4;
 
 const fn round(bytes: usize) -> usize {
-    bytes.next_multiple_of(LOC_UNIT_BYTES)
+    bytes.next_multiple_of(SIZE_UNIT_BYTES)
 }
 
 /// The chunk sizes of all classes.
@@ -86,8 +96,9 @@ const fn round(bytes: usize) -> usize {
 pub struct ClassTable {
     /// By class id; entry 0 is unused and 0.
     sizes: Vec<u32>,
-    /// The class of every size below `DIRECT_BYTES`, by units of 8 bytes.
+    /// The class of every size below `DIRECT_BYTES`, by units of 4 bytes.
     direct: Box<[u8]>,
+    unit: LocUnit,
 }
 
 impl ClassTable {
@@ -105,18 +116,19 @@ impl ClassTable {
     ) -> Self {
         assert!(chunk_bytes_max <= PAGE_BYTES, "a chunk fits a page");
         assert!(factor > 1.0, "sizes grow");
-        let chunk_bytes_max = chunk_bytes_max / LOC_UNIT_BYTES * LOC_UNIT_BYTES;
+        let chunk_bytes_max = chunk_bytes_max / SIZE_UNIT_BYTES * SIZE_UNIT_BYTES;
+        let unit = LocUnit::of_shard(memory_bytes);
         let smallest = round((CHUNK_BASE_BYTES + chunk_bytes_min).max(HEADER_BYTES * 2));
         let tables = TABLE_MEMORY_BYTES.iter().filter(|&&bytes| bytes <= memory_bytes).count();
         // Where a small factor makes too many classes, coarser steps get farther.
         let sizes = FINENESS[..tables]
             .iter()
             .rev()
-            .find_map(|fineness| fineness.sizes(smallest, factor, chunk_bytes_max).ok())
-            .unwrap_or_else(|| match FINENESS[0].sizes(smallest, factor, chunk_bytes_max) {
+            .find_map(|fineness| fineness.sizes(smallest, factor, chunk_bytes_max, unit).ok())
+            .unwrap_or_else(|| match FINENESS[0].sizes(smallest, factor, chunk_bytes_max, unit) {
                 Ok(sizes) | Err(sizes) => sizes,
             });
-        Self::with_sizes([&[0], &sizes[..], &[chunk_bytes_max as u32]].concat())
+        Self::with_sizes([&[0], &sizes[..], &[chunk_bytes_max as u32]].concat(), unit)
     }
 
     /// Makes the table of explicit sizes, in order; the largest chunk comes behind them.
@@ -124,24 +136,29 @@ impl ClassTable {
     /// # Panics
     /// If they do not rise, or there are too many.
     #[must_use]
-    pub fn of(sizes: &[usize], chunk_bytes_max: usize) -> Self {
+    pub fn of(sizes: &[usize], chunk_bytes_max: usize, memory_bytes: usize) -> Self {
         assert!(chunk_bytes_max <= PAGE_BYTES, "a chunk fits a page");
         assert!(sizes.len() < CLASS_COUNT_MAX, "class ids end at {CLASS_COUNT_MAX}");
         assert!(sizes.is_sorted_by(|a, b| a < b), "sizes rise");
-        let largest = chunk_bytes_max / LOC_UNIT_BYTES * LOC_UNIT_BYTES;
-        let rounded = sizes.iter().map(|size| size.next_multiple_of(LOC_UNIT_BYTES));
+        let largest = chunk_bytes_max / SIZE_UNIT_BYTES * SIZE_UNIT_BYTES;
+        let rounded = sizes.iter().map(|&size| round(size));
         let mut all = vec![0];
         all.extend(rounded.filter(|size| *size < largest).map(|size| size as u32));
         all.dedup();
         all.push(largest as u32);
-        Self::with_sizes(all)
+        Self::with_sizes(all, LocUnit::of_shard(memory_bytes))
     }
 
-    fn with_sizes(sizes: Vec<u32>) -> Self {
+    fn with_sizes(sizes: Vec<u32>, unit: LocUnit) -> Self {
         let class = |bytes: usize| sizes[1..].partition_point(|&size| (size as usize) < bytes) + 1;
-        let units = 0..=DIRECT_BYTES / LOC_UNIT_BYTES;
-        let direct = units.map(|unit| class(unit * LOC_UNIT_BYTES) as u8).collect();
-        Self { sizes, direct }
+        let units = 0..=DIRECT_BYTES / DIRECT_UNIT_BYTES;
+        let direct = units.map(|units| class(units * DIRECT_UNIT_BYTES) as u8).collect();
+        Self { sizes, direct, unit }
+    }
+
+    /// What locations of these chunks count in.
+    pub(in crate::shard) const fn unit(&self) -> LocUnit {
+        self.unit
     }
 
     /// Number of classes.
@@ -187,7 +204,7 @@ impl ClassTable {
     pub fn class_for(&self, bytes: usize) -> ClassId {
         debug_assert!(bytes <= self.chunk_bytes_max());
         if bytes <= DIRECT_BYTES {
-            return ClassId(self.direct[bytes.div_ceil(LOC_UNIT_BYTES)]);
+            return ClassId(self.direct[bytes.div_ceil(DIRECT_UNIT_BYTES)]);
         }
         ClassId((self.sizes[1..].partition_point(|&size| (size as usize) < bytes) + 1) as u8)
     }
@@ -202,13 +219,14 @@ mod tests {
         for (memory_mb, starts) in [
             (16, [64, 80, 104, 136, 176, 224, 280, 352, 440, 552]),
             (64, [64, 72, 80, 96, 112, 128, 144, 160, 184, 208]),
-            (1024, [64, 72, 80, 88, 96, 104, 112, 120, 128, 144]),
+            (1024, [64, 72, 76, 80, 84, 88, 92, 96, 100, 104]),
+            (16 << 10, [64, 72, 80, 88, 96, 104, 112, 120, 128, 144]),
         ] {
             let table = ClassTable::new(48, 1.25, 512 << 10, memory_mb << 20);
             let sizes: Vec<_> = table.ids().take(10).map(|id| table.chunk_bytes(id)).collect();
             assert_eq!(sizes, starts);
             assert_eq!(table.chunk_bytes(table.largest()), 512 << 10);
-            assert!(table.count() < CLASS_COUNT_MAX);
+            assert!(table.count() <= CLASS_COUNT_MAX);
         }
     }
 
@@ -223,7 +241,7 @@ mod tests {
 
     #[test]
     fn explicit_sizes_are_rounded_up_and_end_with_the_largest_chunk() {
-        let table = ClassTable::of(&[100, 101, 250, 1 << 20], 16 << 10);
+        let table = ClassTable::of(&[100, 101, 250, 1 << 20], 16 << 10, 1 << 30);
         let sizes: Vec<_> = table.ids().map(|id| table.chunk_bytes(id)).collect();
         assert_eq!(sizes, [104, 256, 16 << 10]);
         assert_eq!(table.class_for(105), ClassId(2));

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::arena::Arena;
 use super::region::Mapping;
 use crate::shard::chain::Piece;
-use crate::shard::item::{Header, Loc};
+use crate::shard::item::{Header, Loc, LocUnit};
 
 /// The value of a pinned item.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(in crate::shard) struct HeldValue {
     first: Piece,
     /// Start of the arena.
     base: NonNull<u8>,
+    unit: LocUnit,
     /// Keeps the arena mapped even if the shard goes.
     _mapping: Arc<Mapping>,
 }
@@ -35,7 +36,7 @@ impl HeldValue {
     /// gets the value back, and gives a writable one (see [`Self::bytes_mut`]) only to an upload.
     pub(in crate::shard) fn new(arena: &Arena, loc: Loc) -> Self {
         let first = Piece::first(arena, loc);
-        Self { loc, first, base: arena.base(), _mapping: arena.mapping() }
+        Self { loc, first, base: arena.base(), unit: arena.unit(), _mapping: arena.mapping() }
     }
 
     /// The first piece.
@@ -67,6 +68,6 @@ impl HeldValue {
     }
 
     fn at(&self, loc: Loc, at: usize) -> *mut u8 {
-        self.base.as_ptr().wrapping_add(loc.offset() + at)
+        self.base.as_ptr().wrapping_add(self.unit.offset(loc) + at)
     }
 }

@@ -31,7 +31,7 @@ pub use region::FilePart;
 pub use region::PageKind;
 pub(super) use region::{HUGE_PAGE_BYTES, Plain, Region};
 
-use super::item::{Header, LOC_UNIT_BYTES, Loc, flag, kind};
+use super::item::{Header, Loc, LocUnit, flag, kind};
 use std::io;
 use std::sync::Arc;
 use std::task::Waker;
@@ -109,7 +109,8 @@ impl Slabs {
     /// Reserves addresses for `bytes_max` of pages; no page may be used until
     /// [`Slabs::set_pages_max`] allows it.
     pub(super) fn new(table: ClassTable, bytes_max: usize, kind: PageKind) -> io::Result<Self> {
-        let mut slabs = Self::of(table, Arena::reserve(bytes_max, kind)?);
+        let arena = Arena::reserve(bytes_max, kind, table.unit())?;
+        let mut slabs = Self::of(table, arena);
         slabs.arena.begin_book();
         Ok(slabs)
     }
@@ -117,13 +118,15 @@ impl Slabs {
     /// Pages in a file. Which of them have a class is to be read from its book, see
     /// [`Slabs::begin`] and [`Slabs::adopt_pages`].
     pub(super) fn of_file(table: ClassTable, part: FilePart) -> io::Result<Self> {
-        Ok(Self::of(table, Arena::of_file(part)?))
+        let arena = Arena::of_file(part, table.unit())?;
+        Ok(Self::of(table, arena))
     }
 
     fn of(table: ClassTable, arena: Arena) -> Self {
         let pages = vec![Page::default(); arena.page_end() as usize];
-        let mut classes = vec![Class::new(PAGE_BYTES)];
-        classes.extend(table.ids().map(|id| Class::new(table.chunk_bytes(id))));
+        let class = |chunk_bytes| Class::new(chunk_bytes, table.unit());
+        let mut classes = vec![class(PAGE_BYTES)];
+        classes.extend(table.ids().map(|id| class(table.chunk_bytes(id))));
         Self {
             pool: Vec::with_capacity(pages.len()),
             released: Vec::with_capacity(pages.len()),
@@ -158,7 +161,7 @@ impl Slabs {
     /// Says that a chunk of an adopted page is in use.
     pub(super) fn adopt_used(&mut self, loc: Loc) {
         let id = self.class_of(loc);
-        self.page_mut(PageId::of(loc)).used += 1;
+        self.page_mut(self.page_of(loc)).used += 1;
         self.class_mut(id).used += 1;
     }
 
@@ -169,12 +172,12 @@ impl Slabs {
 
     /// Whether a chunk of some class starts there.
     pub(super) fn is_chunk(&self, loc: Loc) -> bool {
-        let page = PageId::of(loc);
+        let page = self.page_of(loc);
         if page.0 < PAGE_FIRST || page.0 >= self.fresh || self.page(page).class == 0 {
             return false;
         }
         let (units, count) = (self.chunk_units(page), self.chunk_count(page));
-        let distance = loc.0 - page.start().0;
+        let distance = loc.0 - self.arena.start_of(page).0;
         distance.is_multiple_of(units) && distance / units < count
     }
 
@@ -240,10 +243,16 @@ impl Slabs {
         &mut self.pages[id.0 as usize]
     }
 
-    /// The class of the page that a chunk lies in.
+    /// The page that a chunk lies in.
+    #[inline]
+    pub(super) const fn page_of(&self, loc: Loc) -> PageId {
+        self.arena.page_of(loc)
+    }
+
+    /// The class of that page.
     #[inline]
     pub(super) fn class_of(&self, loc: Loc) -> ClassId {
-        ClassId(self.pages[PageId::of(loc).0 as usize].class)
+        ClassId(self.page(self.page_of(loc)).class)
     }
 
     /// Fetches the start of an item.
@@ -311,14 +320,14 @@ impl Slabs {
             return None;
         };
         self.class_mut(id).used += 1;
-        self.page_mut(PageId::of(loc)).used += 1;
+        self.page_mut(self.page_of(loc)).used += 1;
         Some(loc)
     }
 
     /// Gives a chunk back to its class.
     pub(super) fn free_chunk(&mut self, loc: Loc) {
         let id = self.class_of(loc);
-        let page = self.page_mut(PageId::of(loc));
+        let page = self.page_mut(self.page_of(loc));
         page.used -= 1;
         let leaving = page.leaving;
         self.class_mut(id).used -= 1;
@@ -375,8 +384,9 @@ impl Slabs {
             self.clear_page(page);
         }
         self.arena.note_class(page, id);
+        let start = self.arena.start_of(page);
         let class = self.class_mut(id);
-        class.cut = page.start();
+        class.cut = start;
         class.cut_left = class.chunks_per_page;
         class.pages += 1;
         class.guest_bytes = 0;
@@ -385,9 +395,8 @@ impl Slabs {
 
     /// Makes all chunks of a page free ones, whatever its bytes were.
     fn clear_page(&mut self, page: PageId) {
-        let (start, units) = (page.start().0, self.chunk_units(page));
-        for number in 0..self.chunk_count(page) {
-            self.arena.header_mut(Loc(start + number * units)).retire(0);
+        for loc in self.chunks(page) {
+            self.arena.header_mut(loc).retire(0);
         }
     }
 
@@ -514,20 +523,24 @@ impl Slabs {
 
     /// All chunks of a page, used or not; of the page that is being cut only those cut.
     pub(super) fn chunks(&self, page: PageId) -> impl Iterator<Item = Loc> + use<> {
-        let (count, units) = (self.chunk_count(page), self.chunk_units(page));
-        let start = page.start().0;
-        (0..count).map(move |number| Loc(start + number * units))
+        let (start, units) = (self.chunk(page, 0).0, self.chunk_units(page));
+        (0..self.chunk_count(page)).map(move |number| Loc(start + number * units))
+    }
+
+    /// A chunk of a page by its number.
+    pub(super) fn chunk(&self, page: PageId, number: u32) -> Loc {
+        Loc(self.arena.start_of(page).0 + number * self.chunk_units(page))
     }
 
     /// Number of chunks cut from a page so far.
     pub(super) fn chunk_count(&self, page: PageId) -> u32 {
         let class = self.class(ClassId(self.page(page).class));
-        let cutting = class.cut_left > 0 && PageId::of(class.cut) == page;
+        let cutting = class.cut_left > 0 && self.page_of(class.cut) == page;
         class.chunks_per_page - if cutting { class.cut_left } else { 0 }
     }
 
     /// Size of a page's chunks in units of locations.
-    pub(super) fn chunk_units(&self, page: PageId) -> u32 {
+    fn chunk_units(&self, page: PageId) -> u32 {
         self.class(ClassId(self.page(page).class)).chunk_units
     }
 
@@ -539,7 +552,7 @@ impl Slabs {
 }
 
 impl Class {
-    fn new(chunk_bytes: usize) -> Self {
+    fn new(chunk_bytes: usize, unit: LocUnit) -> Self {
         Self {
             free: Loc::NONE,
             free_count: 0,
@@ -548,7 +561,7 @@ impl Class {
             pages: 0,
             used: 0,
             guest_bytes: 0,
-            chunk_units: (chunk_bytes / LOC_UNIT_BYTES) as u32,
+            chunk_units: unit.count(chunk_bytes),
             chunks_per_page: (PAGE_BYTES / chunk_bytes) as u32,
         }
     }

@@ -219,6 +219,105 @@ fn a_late_store_over_an_invalidated_item_stays_stale() {
     assert!(hit.stale() && hit.token_sent() && hit.exptime() == 99 && hit.value() == Some(b"2"));
 }
 
+/// An item, its client flags and value, and what of it must not change with its expiry time.
+fn look(shard: &mut Shard, name: &[u8]) -> (u64, u32, Vec<u8>, bool) {
+    let hit = shard.get(&key(name), Access::Peek).unwrap();
+    (hit.cas(), hit.client_flags(), hit.value().unwrap().to_vec(), hit.hit_before())
+}
+
+#[test]
+fn what_never_expired_moves_when_it_is_touched_and_stays_what_it_was() {
+    let mut shard = shard_of(64);
+    for bytes in 0..300_usize {
+        let name = format!("key {bytes}");
+        let options = StoreOptions::new(StoreMode::Set, bytes as u32 % 3, 0);
+        shard.store(&key(name.as_bytes()), &options, &vec![b'v'; bytes]);
+    }
+    shard.get(&key(b"key 7"), Access::Get);
+    let stored = shard.report().counters.total_items;
+    for bytes in 0..300_usize {
+        let name = format!("key {bytes}");
+        let before = look(&mut shard, name.as_bytes());
+        let item_bytes = shard.get(&key(name.as_bytes()), Access::Peek).unwrap().item_bytes();
+        let hit = shard.get(&key(name.as_bytes()), Access::Touch(50)).unwrap();
+        assert_eq!((hit.exptime(), hit.item_bytes()), (50, item_bytes + 4));
+        assert_eq!(hit.value(), Some(&before.2[..]));
+        let after = look(&mut shard, name.as_bytes());
+        assert_eq!((before.0, before.1, before.2), (after.0, after.1, after.2));
+        assert_eq!((before.3, after.3), (bytes == 7, true));
+        assert!(shard.touch(&key(name.as_bytes()), 0), "room that is there is kept");
+        assert_eq!(shard.get(&key(name.as_bytes()), Access::Peek).unwrap().exptime(), 0);
+        assert!(shard.touch(&key(name.as_bytes()), 60));
+    }
+    shard.check();
+    assert_eq!(shard.report().counters.total_items, stored, "nothing was stored");
+    shard.set_now(60);
+    assert_eq!(shard.crawl(u32::MAX, CLASSES_ALL).reclaimed, 300);
+    shard.check();
+}
+
+#[test]
+fn a_pinned_item_can_be_touched_and_its_reader_keeps_the_old_bytes() {
+    let mut shard = shard_of(8);
+    set(&mut shard, b"a", &[b'1'; 500]);
+    let pinned = shard.get(&key(b"a"), Access::Get).unwrap().pin();
+    assert!(shard.touch(&key(b"a"), 50));
+    set(&mut shard, b"b", &[b'2'; 500]);
+    assert_eq!(pinned.pieces().collect::<Vec<_>>(), [[b'1'; 500]]);
+    shard.unpin(pinned);
+    shard.check();
+    assert_eq!(read(&mut shard, b"a").unwrap(), [b'1'; 500]);
+    assert_eq!(shard.get(&key(b"a"), Access::Get).unwrap().exptime(), 50);
+}
+
+#[test]
+fn other_commands_give_expiry_times_to_what_never_expired() {
+    let mut shard = shard_of(8);
+    set(&mut shard, b"n", b"10");
+    let options = Arithmetic { exptime: Some(40), ..Arithmetic::new(true, 1) };
+    let computed = shard.arithmetic(&key(b"n"), &options);
+    assert!(matches!(computed, Computed::Value { number: 11, exptime: 40, .. }));
+    set(&mut shard, b"a", b"1");
+    shard.get(&key(b"a"), Access::Get);
+    let options = DeleteOptions { invalidate: true, exptime: Some(9), ..DeleteOptions::default() };
+    shard.delete_with(&key(b"a"), &options);
+    let hit = shard.get(&key(b"a"), Access::Peek).unwrap();
+    assert!(hit.stale() && hit.hit_before());
+    assert_eq!((hit.exptime(), hit.value()), (9, Some(&b"1"[..])));
+    shard.check();
+}
+
+#[test]
+fn where_nothing_is_evicted_every_item_can_be_touched() {
+    let config = ShardConfig { evict: false, memory_bytes: 8 << 20, ..ShardConfig::default() };
+    let mut shard = Shard::new(config).unwrap();
+    let name = |number: u32| number.to_le_bytes();
+    let stored = (0..).take_while(|&number| {
+        let options = StoreOptions::new(StoreMode::Set, 0, 0);
+        matches!(shard.store(&key(&name(number)), &options, b"value"), Stored::Stored { .. })
+    });
+    let stored = stored.count() as u32;
+    assert!(stored > 50_000, "{stored}");
+    assert!((0..stored).all(|number| shard.touch(&key(&name(number)), 50)));
+    shard.check();
+}
+
+#[test]
+fn a_shard_of_many_gigabytes_names_its_chunks_more_coarsely() {
+    let config = ShardConfig { memory_bytes: 9 << 30, ..ShardConfig::default() };
+    let mut shard = Shard::new(config).unwrap();
+    let table = shard.class_table();
+    assert!(table.ids().all(|class| table.chunk_bytes(class).is_multiple_of(8)));
+    assert!(shard.set_memory_bytes(30 << 30) && !shard.set_memory_bytes(33 << 30));
+    for number in 0..30_000_u32 {
+        set(&mut shard, &number.to_le_bytes(), &[number as u8; 51]);
+    }
+    for number in 0..30_000_u32 {
+        assert_eq!(read(&mut shard, &number.to_le_bytes()).unwrap(), [number as u8; 51]);
+    }
+    shard.check();
+}
+
 #[test]
 fn a_cleared_item_keeps_its_cas_id() {
     let mut shard = shard_of(8);

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Args;
+use tuning::size::layout::Parts;
 use tuning::size::observed::{Observed, observe};
 use tuning::size::sizes::Sizes;
 use tuning::size::{CORE_REQUESTS_PER_S, Demand, plan};
@@ -28,6 +29,9 @@ pub(crate) struct SizeArgs {
     /// Share of items with client flags other than 0, as compressed values have.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     flagged: f64,
+    /// Share of items with an expiry time.
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    expiring: f64,
     /// Seconds that items live; with --sets it bounds how many live at a time.
     #[arg(long, value_name = "SECONDS", requires = "sets")]
     ttl: Option<f64>,
@@ -72,7 +76,7 @@ fn scale(unit: &str) -> Result<f64, String> {
 
 pub(crate) fn run(args: &SizeArgs) -> io::Result<bool> {
     refuse_nonsense(args)?;
-    let seen = args.from.as_deref().map(observe).transpose()?;
+    let seen = args.from.as_deref().map(|from| observe(from, args.expiring)).transpose()?;
     let plan = plan(&demand(args, seen.as_ref()));
     let out = &mut io::stdout().lock();
     if args.json {
@@ -97,8 +101,11 @@ fn refuse_nonsense(args: &SizeArgs) -> io::Result<()> {
     if above_zero.iter().flatten().any(|&number| !(number > 0.0 && number < 1e15)) {
         return Err(io::Error::other("items, rates and TTL must be above 0"));
     }
-    if !(0.0..=1.0).contains(&args.flagged) || !(0.0..=1e4).contains(&args.headroom) {
-        return Err(io::Error::other("--flagged is a share of 0 to 1, --headroom percent"));
+    if ![args.flagged, args.expiring].iter().all(|share| (0.0..=1.0).contains(share)) {
+        return Err(io::Error::other("--flagged and --expiring are shares of 0 to 1"));
+    }
+    if !(0.0..=1e4).contains(&args.headroom) {
+        return Err(io::Error::other("--headroom is 0 to 10000 percent"));
     }
     if args.threads.is_some_and(|threads| !(1..=255).contains(&threads)) {
         return Err(io::Error::other("-t is 1 to 255"));
@@ -116,7 +123,7 @@ fn demand(args: &SizeArgs, seen: Option<&Observed>) -> Demand {
     Demand {
         items: args.items.or(seen_items).unwrap_or(f64::INFINITY).min(living),
         payload: payload.expect("the command line has --value or --from"),
-        flagged: args.flagged,
+        parts: Parts { flagged: args.flagged, expiring: args.expiring },
         requests_per_s: args.rate.or(seen_rate).unwrap_or(0.0),
         core_requests_per_s: args.core_rate,
         threads: args.threads,

@@ -1,10 +1,11 @@
 //! The server's memory as arithmetic: header, slab class, page, index.
 //!
-//! An item is a header, four bytes of client flags unless they are zero, key and value. It lies
-//! in the smallest chunk that holds it; chunks of one size fill pages of 1 MB. Beside the pages
-//! stands the index, cache lines of twelve places each, and `-m` bounds both together. Each
-//! thread's shard has pages and an index of its own, and gets its keys by chance: what is reckoned
-//! here is a shard that drew somewhat more than its share, for the fullest one evicts first.
+//! An item is a header, four bytes of expiry time if it was ever given one, four of client flags
+//! unless they are zero, key and value. It lies in the smallest chunk that holds it; chunks of one
+//! size fill pages of 1 MB. Beside the pages stands the index, cache lines of twelve places each,
+//! and `-m` bounds both together. Each thread's shard has pages and an index of its own, and gets
+//! its keys by chance: what is reckoned here is a shard that drew somewhat more than its share, for
+//! the fullest one evicts first.
 //!
 //! The table of classes is the server's own; the rest follows its essays on item and index.
 
@@ -18,11 +19,13 @@ use ringcached::shard::{ClassTable, TABLE_MEMORY_BYTES};
 
 use super::sizes::Sizes;
 
-const ITEM_HEADER_BYTES: usize = 26;
-const CLIENT_FLAGS_BYTES: usize = 4;
+/// Of an item that has none of the [`Parts`].
+pub(super) const ITEM_HEADER_BYTES: usize = 22;
+/// Bytes of each part.
+pub(super) const PART_BYTES: usize = 4;
 /// A value from this size on has its length in a further field.
 const LARGE_VALUE_BYTES: f64 = 65536.0;
-const LARGE_BYTES: f64 = 8.0;
+const LARGE_BYTES: f64 = 16.0;
 
 const BUCKET_BYTES: f64 = 64.0;
 /// Items that a bucket holds on average when the index starts to double.
@@ -36,6 +39,25 @@ const LOADS_SCARCE: (f64, f64) = (11.5, 9.6);
 const GROUP_BUCKETS: f64 = 32.0;
 /// Beyond its first 2 MB a table grows by as much.
 const TABLE_STEP_BYTES: f64 = 2097152.0;
+
+/// Shares of the items that have a part in their header that others do without.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Parts {
+    /// Client flags other than zero.
+    pub flagged: f64,
+    /// An expiry time.
+    pub expiring: f64,
+}
+
+impl Parts {
+    /// How many parts, and what share of the items has so many.
+    fn shares(self) -> [(usize, f64); 3] {
+        let Self { flagged, expiring } = self;
+        let both = flagged * expiring;
+        let either = flagged + expiring - both;
+        [(0, 1.0 - either), (1, either - both), (2, both)]
+    }
+}
 
 /// The flags that shape memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -92,12 +114,10 @@ pub fn classes(shape: &Shape, shard_bytes: usize) -> ClassTable {
 }
 
 /// What `items` items whose key and value together are spread like `payload` take.
-///
-/// `flagged` is the share of items with client flags other than zero.
 #[must_use]
-pub fn footprint(items: f64, payload: &Sizes, flagged: f64, shape: &Shape) -> Footprint {
+pub fn footprint(items: f64, payload: &Sizes, parts: Parts, shape: &Shape) -> Footprint {
     let of_table =
-        |shard_bytes| footprint_in(items, payload, flagged, shape, &classes(shape, shard_bytes));
+        |shard_bytes| footprint_in(items, payload, parts, shape, &classes(shape, shard_bytes));
     // Shards with more memory have a finer table, if with it the items take so much at all.
     let (coarsest, finer) = TABLE_MEMORY_BYTES.split_first().expect("there is a table");
     let of_finer = finer.iter().rev().map(|&shard_bytes| (shard_bytes, of_table(shard_bytes)));
@@ -110,7 +130,7 @@ pub fn footprint(items: f64, payload: &Sizes, flagged: f64, shape: &Shape) -> Fo
 fn footprint_in(
     items: f64,
     payload: &Sizes,
-    flagged: f64,
+    parts: Parts,
     shape: &Shape,
     classes: &ClassTable,
 ) -> Footprint {
@@ -121,9 +141,9 @@ fn footprint_in(
     let mut header_bytes = 0.0;
     for (bytes, share) in payload.iter() {
         let large = if bytes < LARGE_VALUE_BYTES { 0.0 } else { LARGE_BYTES };
-        for (extra, part) in [(0, 1.0 - flagged), (CLIENT_FLAGS_BYTES, flagged)] {
+        for (count, part) in parts.shares() {
             if part > 0.0 {
-                let beside = header + large + extra as f64;
+                let beside = header + large + (count * PART_BYTES) as f64;
                 let count = in_shard * share * part;
                 header_bytes += beside * count * threads;
                 place(beside + bytes, count, classes, &mut chunks);
@@ -201,29 +221,36 @@ fn table_bytes(need: f64) -> f64 {
 mod tests {
     use super::*;
 
+    const NONE: Parts = Parts { flagged: 0.0, expiring: 0.0 };
+
     fn payload(text: &str) -> Sizes {
         text.parse().expect("a spread")
     }
 
     #[test]
     fn parts_of_a_footprint_sum_to_pages_and_index() {
-        // 26 + 14 + 64 = 104 bytes are a class of their own: nothing is lost within a chunk.
-        let found = footprint(5e6, &payload("14").plus(&payload("64")), 0.0, &Shape::default());
+        // 22 + 14 + 64 = 100 bytes are a class of their own: nothing is lost within a chunk.
+        let found = footprint(5e6, &payload("14").plus(&payload("64")), NONE, &Shape::default());
         assert!(found.rounding_bytes.abs() < 1e-3, "{}", found.rounding_bytes);
-        let pages = (5e6 / 10082.0_f64).ceil();
+        let pages = (5e6 / 10485.0_f64).ceil();
         let sum = found.total_bytes() - found.index_bytes;
         assert!((sum - pages * PAGE_BYTES as f64).abs() < 1.0, "{sum}");
     }
 
     #[test]
     fn flags_and_threads_cost_what_they_cost() {
-        let one = footprint(1e6, &payload("78"), 0.0, &Shape::default());
-        let flagged = footprint(1e6, &payload("78"), 1.0, &Shape::default());
-        // Four bytes more than the class of 104 holds, or of 112 in a finer table.
-        assert_eq!(flagged.header_bytes - one.header_bytes, 4e6);
+        let of = |parts| footprint(1e6, &payload("82"), parts, &Shape::default());
+        let flagged = of(Parts { flagged: 1.0, ..NONE });
+        assert_eq!(flagged.header_bytes - of(NONE).header_bytes, 4e6);
+        // 108 bytes in a chunk of 112.
         assert_eq!(flagged.rounding_bytes, 1e6 * (112.0 - 108.0));
+        assert_eq!(of(Parts { expiring: 1.0, ..NONE }), flagged);
+        let half = of(Parts { flagged: 0.5, expiring: 0.5 });
+        assert!((half.header_bytes - flagged.header_bytes).abs() < 1e-3);
+        let both = of(Parts { flagged: 1.0, expiring: 1.0 });
+        assert_eq!(both.header_bytes - flagged.header_bytes, 4e6);
         let shape = Shape { threads: 8, ..Shape::default() };
-        let eight = footprint(10.0, &payload("78"), 0.0, &shape);
+        let eight = footprint(10.0, &payload("78"), NONE, &shape);
         assert!(eight.total_bytes() > 8.0 * PAGE_BYTES as f64, "each shard has its own page");
     }
 
@@ -243,7 +270,7 @@ mod tests {
 
     #[test]
     fn an_item_above_the_largest_chunk_is_a_chain() {
-        let found = footprint(100.0, &payload("1000000"), 0.0, &Shape::default());
+        let found = footprint(100.0, &payload("1000000"), NONE, &Shape::default());
         assert!(found.rounding_bytes >= 0.0);
         assert!(found.total_bytes() < 100.0 * 1.2e6, "{}", found.total_bytes());
     }

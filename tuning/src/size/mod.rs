@@ -10,7 +10,7 @@ pub mod sizes;
 
 use std::fmt::Write;
 
-use layout::{Footprint, Shape, footprint};
+use layout::{Footprint, Parts, Shape, footprint};
 use serde_json::{Value, json};
 use sizes::Sizes;
 
@@ -32,8 +32,8 @@ pub struct Demand {
     pub items: f64,
     /// Key and value together.
     pub payload: Sizes,
-    /// Share of items with client flags other than 0.
-    pub flagged: f64,
+    /// Shares of items with client flags and expiry times.
+    pub parts: Parts,
     /// Requests a second, 0 if unknown.
     pub requests_per_s: f64,
     /// Requests a second that one core serves.
@@ -62,7 +62,7 @@ pub struct Plan {
 pub fn plan(demand: &Demand) -> Plan {
     let threads = demand.threads.unwrap_or_else(|| cores(demand));
     let default = Shape { threads, ..Shape::default() };
-    let of = |shape: &Shape| footprint(demand.items, &demand.payload, demand.flagged, shape);
+    let of = |shape: &Shape| footprint(demand.items, &demand.payload, demand.parts, shape);
     let candidates = FACTORS.iter().flat_map(|&growth_factor| {
         let with = move |&chunk_bytes_min| Shape { growth_factor, chunk_bytes_min, threads };
         CHUNKS_MIN.iter().map(with)
@@ -168,7 +168,7 @@ mod tests {
         Demand {
             items,
             payload: payload.parse().expect("a spread"),
-            flagged: 0.0,
+            parts: Parts { flagged: 0.0, expiring: 1.0 },
             requests_per_s: 0.0,
             core_requests_per_s: CORE_REQUESTS_PER_S,
             threads: None,

@@ -3,8 +3,9 @@
 //! `stats slabs` gives, for each class, how many chunks are in use, and `stats items` (before
 //! version 1.6 `stats slabs` too) how many bytes their items asked for. Sizes within a class are
 //! taken to lie evenly about their mean, as wide as the class allows, because our classes have
-//! other borders. What memcached stores beside key and value is subtracted first. Rates come from
-//! two looks at the counters, one second apart.
+//! other borders. What the server stores beside key and value is subtracted first; of a ringcached
+//! that depends on how many items expire, which has to be told. Rates come from two looks at the
+//! counters, one second apart.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -15,7 +16,7 @@ use std::time::Duration;
 use ringcached::config::limits::CHUNK_BYTES_MIN_MOST;
 use ringcached::shard::{ClassId, TABLE_MEMORY_BYTES};
 
-use super::layout::{Shape, classes as classes_of};
+use super::layout::{ITEM_HEADER_BYTES, PART_BYTES, Shape, classes as classes_of};
 use super::sizes::Sizes;
 
 /// A server that does not answer is given up after this.
@@ -25,9 +26,6 @@ const LOOK_APART: Duration = Duration::from_secs(1);
 /// memcached's header, CAS id, the zero after the key and the line's end after the value.
 const MEMCACHED_ITEM_BYTES: f64 = 48.0 + 8.0 + 1.0 + 2.0;
 const MEMCACHED_CAS_BYTES: f64 = 8.0;
-/// Ours, without client flags.
-const RINGCACHED_ITEM_BYTES: f64 = 26.0;
-
 /// Points that stand for the sizes within one class.
 const POINTS_PER_CLASS: u32 = 16;
 
@@ -48,12 +46,13 @@ pub struct Observed {
 
 type Stats = HashMap<String, String>;
 
-/// Asks the server at `address` (host:port).
+/// Asks the server at `address` (host:port), of whose items a share of `expiring` has an expiry
+/// time.
 ///
 /// # Errors
 /// If it cannot be reached, does not answer within seconds, answers with anything but statistics
 /// (`InvalidData`), or holds no items.
-pub fn observe(address: &str) -> io::Result<Observed> {
+pub fn observe(address: &str, expiring: f64) -> io::Result<Observed> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
     let mut connection = Connection::open(address).map_err(named)?;
     let before = connection.stats("")?;
@@ -64,7 +63,7 @@ pub fn observe(address: &str) -> io::Result<Observed> {
     slabs.extend(connection.stats("items")?);
     let settings = connection.stats("settings")?;
     let classes = classes(&slabs);
-    let payload = payload(&classes, item_bytes(&slabs, &settings))
+    let payload = payload(&classes, item_bytes(&slabs, &settings, expiring))
         .ok_or_else(|| io::Error::other(format!("{address} holds no items to learn from")))?;
     let items = number(&after, "curr_items");
     let rate = requests(&after) - requests(&before);
@@ -129,9 +128,9 @@ fn requests(stats: &Stats) -> f64 {
 }
 
 /// What the server stores beside key and value.
-fn item_bytes(slabs: &Stats, settings: &Stats) -> f64 {
+fn item_bytes(slabs: &Stats, settings: &Stats, expiring: f64) -> f64 {
     if has_our_classes(slabs, settings) {
-        return RINGCACHED_ITEM_BYTES;
+        return ITEM_HEADER_BYTES as f64 + PART_BYTES as f64 * expiring;
     }
     let cas = settings.get("cas_enabled").is_none_or(|word| word == "yes");
     MEMCACHED_ITEM_BYTES - if cas { 0.0 } else { MEMCACHED_CAS_BYTES }
@@ -230,19 +229,20 @@ mod tests {
     #[test]
     fn without_cas_an_item_is_smaller() {
         let none = Stats::new();
-        assert_eq!(item_bytes(&none, &stats(&[("cas_enabled", "yes")])), 59.0);
-        assert_eq!(item_bytes(&none, &stats(&[("cas_enabled", "no")])), 51.0);
+        assert_eq!(item_bytes(&none, &stats(&[("cas_enabled", "yes")]), 1.0), 59.0);
+        assert_eq!(item_bytes(&none, &stats(&[("cas_enabled", "no")]), 1.0), 51.0);
     }
 
     #[test]
     fn a_server_is_known_by_its_classes() {
         let settings = stats(&[("chunk_size", "48"), ("growth_factor", "1.25")]);
-        let ours = stats(&[("1:chunk_size", "64"), ("3:chunk_size", "104")]);
+        let ours = stats(&[("1:chunk_size", "64"), ("10:chunk_size", "104")]);
         let theirs = stats(&[("1:chunk_size", "96"), ("3:chunk_size", "152")]);
-        assert_eq!(item_bytes(&ours, &settings), RINGCACHED_ITEM_BYTES);
-        assert_eq!(item_bytes(&theirs, &settings), MEMCACHED_ITEM_BYTES);
-        let beyond = stats(&[("63:chunk_size", "524288")]);
-        assert_eq!(item_bytes(&beyond, &settings), MEMCACHED_ITEM_BYTES);
+        assert_eq!(item_bytes(&ours, &settings, 0.0), 22.0);
+        assert_eq!(item_bytes(&ours, &settings, 1.0), 26.0);
+        assert_eq!(item_bytes(&theirs, &settings, 1.0), MEMCACHED_ITEM_BYTES);
+        let beyond = stats(&[("64:chunk_size", "524288")]);
+        assert_eq!(item_bytes(&beyond, &settings, 1.0), MEMCACHED_ITEM_BYTES);
     }
 
     #[test]

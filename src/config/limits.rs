@@ -52,6 +52,8 @@ pub const MEMORY_BYTES_DEFAULT: usize = 64 * MIB;
 pub const MEMORY_MB_MOST: u64 = (1 << 47) / MIB as u64;
 /// Least memory that a shard can work with. Two pages: one to fill while the other one is emptied.
 pub const SHARD_BYTES_MIN: usize = 2 * SLAB_PAGE_BYTES;
+/// Most memory that a shard can manage: a page of 2 MB describes all of its pages.
+pub const SHARD_BYTES_MAX: usize = 120 * GIB;
 /// The largest item may take at most this part of a shard (one part in two), as memcached rules for
 /// `-m`.
 pub const SHARD_PARTS_PER_ITEM: usize = 2;

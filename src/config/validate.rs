@@ -35,7 +35,7 @@ impl Config {
         let network = network(flags, manner, &mut notes)?;
         note_tls(&tls, &network, &mut notes);
         let memory = memory(flags, &extended)?;
-        let threads = threads(flags, host, &memory, &mut notes);
+        let threads = threads(flags, host, &memory, &mut notes)?;
         let cpus = host.cpus.iter().copied().cycle().take(threads).collect();
         note_differences(flags, threads, &mut notes);
         note_idle_flags(flags, &mut notes);
@@ -303,7 +303,12 @@ fn chunk_bytes_max(extended: &Extended, item_bytes_max: usize) -> Result<usize, 
 
 /// The number of cores: what was asked for, or every CPU allowed, but no more than `-m` has shares
 /// for.
-fn threads(flags: &Flags, host: &Host, memory: &Memory, notes: &mut Vec<Note>) -> usize {
+fn threads(
+    flags: &Flags,
+    host: &Host,
+    memory: &Memory,
+    notes: &mut Vec<Note>,
+) -> Result<usize, Failure> {
     let asked = flags.threads.unwrap_or_else(|| host.cpus.len().min(limits::THREADS_MAX));
     let affordable = (memory.bytes / memory.shard_bytes_least()).max(1);
     let threads = asked.min(affordable);
@@ -326,7 +331,14 @@ fn threads(flags: &Flags, host: &Host, memory: &Memory, notes: &mut Vec<Note>) -
     if threads > limits::THREADS_USUAL_MAX {
         notes.push(Note::Warning(format!("-t {threads} is an unusually high number of cores")));
     }
-    threads
+    if memory.bytes / threads > limits::SHARD_BYTES_MAX {
+        return Err(Failure::usage(format!(
+            "-m {} MB is too much for {threads} cores (-t): each can manage {}",
+            memory.bytes / limits::MIB,
+            size_text(limits::SHARD_BYTES_MAX)
+        )));
+    }
+    Ok(threads)
 }
 
 /// Flags that are accepted, so that a start script goes on working, and mean nothing here.

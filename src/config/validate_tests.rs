@@ -74,6 +74,12 @@ fn switches_arrive() {
 fn items_are_at_most_half_of_memory() {
     assert_eq!(config("-m 2048 -I 1g -t 1").item_bytes_max, GIB);
     assert!(refusal("-m 64 -I 64m").contains("-m 64 MB is too little for items of 64 MB"));
+    let much = refusal("-m 300000 -t 2");
+    assert!(
+        much.contains("-m 300000 MB is too much for 2 cores (-t): each can manage 120 GB"),
+        "{much}"
+    );
+    assert_eq!(config("-m 200000 -t 2").memory_bytes, 200_000 * MIB);
     assert!(refusal("-m 1").contains("items of 1 MB"));
     assert_eq!(config("-m 2 -t 1").memory_bytes, 2 * MIB);
     assert_eq!(config("-I 1k").item_bytes_max, KIB);

@@ -16,9 +16,10 @@
 //!
 //! 22 bytes without padding, against memcached's 48 and 8 for the CAS id. `prev` and `next` are the
 //! LRU's links, in units of 4 bytes from the start of the shard's arena (of 8 in shards of more
-//! than 8 GB, because 32 bits must reach its end). An expiry time takes 4 bytes only if the item
-//! was ever given one, client flags only if they aren't 0. The value's line end isn't stored. A key
-//! of 14 and a value of 64 bytes take 100, with an expiry time 104.
+//! than 8 GB, of 16 from 16 GB on, and so on, because 32 bits must reach its end). An expiry time
+//! takes 4 bytes only if the item was ever given one, client flags only if they aren't 0. The
+//! value's line end isn't stored. A key of 14 and a value of 64 bytes take 100, with an expiry time
+//! 104.
 //!
 //! An item without room for an expiry time that is touched with one moves to another chunk, with
 //! all that it is (CAS id, place in its list's segment, age); `-M`, where there might be no chunk,

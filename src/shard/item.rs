@@ -44,20 +44,25 @@ impl Loc {
     }
 }
 
-/// What chunks start at multiples of, in bytes: the less, the less is lost between an item and the
-/// end of its chunk, and the less memory 32 bits can name.
+/// What chunks start at multiples of, a power of two: the smaller it is, the less is lost between
+/// an item and the end of its chunk, and the less memory 32 bits can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LocUnit {
     shift: u32,
 }
 
 impl LocUnit {
-    /// Shards of up to so many bytes have the finer unit, with which they can still be doubled.
-    const FINE_UPTO_BYTES: usize = 8 << 30;
+    /// The least one.
+    pub(super) const FINEST: Self = Self { shift: 2 };
 
-    /// The unit of a shard that has `memory_bytes` at first.
+    /// The unit of a shard that has `memory_bytes` at first and may be given twice as many: 4 bytes
+    /// up to 8 GB, 8 up to 16 GB, and so on.
     pub(super) const fn of_shard(memory_bytes: usize) -> Self {
-        Self { shift: if memory_bytes <= Self::FINE_UPTO_BYTES { 2 } else { 3 } }
+        let mut unit = Self::FINEST;
+        while unit.reach_bytes() / 2 < memory_bytes {
+            unit.shift += 1;
+        }
+        unit
     }
 
     pub(super) const fn bytes(self) -> usize {

@@ -80,6 +80,7 @@ pub use slab::{
 pub use stats::{ClassCounters, ClassReport, Counters, ShardReport};
 pub use upload::Reservation;
 
+use crate::config::limits::SHARD_BYTES_MAX;
 use evict::Pressure;
 use expiry::{Crawler, Flush};
 use index::{Growth, Index};
@@ -87,7 +88,7 @@ use item::{Loc, LocUnit};
 use lists::Lists;
 use mover::Mover;
 use pin::Pins;
-use slab::{Entry, PAGE_BYTES, Slabs};
+use slab::{Entry, PAGE_BYTES, PAGES_MAX, Slabs};
 
 /// The hash by which keys are routed and found. The highest bits are for routing between
 /// shards; the shard itself uses bits 0 to 47.
@@ -362,8 +363,12 @@ fn class_table(config: &ShardConfig) -> ClassTable {
 
 /// Most bytes of pages that a shard can ever have if it has `memory_bytes` at first.
 const fn pages_bytes_max(memory_bytes: usize) -> usize {
-    LocUnit::of_shard(memory_bytes).reach_bytes() - RESERVE_BESIDE_BYTES
+    let reach_bytes = LocUnit::of_shard(memory_bytes).reach_bytes() - RESERVE_BESIDE_BYTES;
+    let in_book = PAGES_MAX * PAGE_BYTES;
+    if reach_bytes < in_book { reach_bytes } else { in_book }
 }
+
+const _: () = assert!(SHARD_BYTES_MAX <= PAGES_MAX * PAGE_BYTES, "the book has all pages");
 
 /// The kind of memory page that a configuration asks for.
 const fn page_kind(config: &ShardConfig) -> PageKind {

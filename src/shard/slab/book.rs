@@ -8,8 +8,8 @@
 //! The book lies in the first huge page of the arena, where no item may lie. A shard whose memory
 //! is its own keeps it as well; it is written once a second and when a page changes hands.
 
-use super::arena::PageId;
-use super::region::Region;
+use super::arena::{PAGE_FIRST, PageId};
+use super::region::{HUGE_PAGE_BYTES, Region};
 
 /// Bits of a word's value.
 const VALUE_BITS: u32 = 48;
@@ -105,6 +105,10 @@ impl Book<'_> {
 pub(in crate::shard) fn sum(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes) & VALUE_MAX
 }
+
+/// Most pages that the book has room for, in the one huge page before the first of them.
+pub(in crate::shard) const PAGES_MAX: usize =
+    (HUGE_PAGE_BYTES / size_of::<u64>() - PAGES_AT) / 2 - PAGE_FIRST as usize;
 
 /// Words of the book of an arena.
 pub(super) const fn words(page_end: u32) -> usize {

@@ -24,7 +24,8 @@ pub const CLASS_COUNT_MAX: usize = 63;
 
 /// What the smallest chunk has beyond `-n`.
 const CHUNK_BASE_BYTES: usize = 16;
-/// What sizes are multiples of, but for the small ones that a table lists.
+/// What sizes are multiples of, but for the small ones that a table lists and in shards so large
+/// that locations have a larger unit.
 const SIZE_UNIT_BYTES: usize = 8;
 
 /// Bytes of memory from which on shards have another table than those with less.
@@ -68,27 +69,30 @@ impl Fineness {
                 return Err(sizes);
             }
             sizes.push(size as u32);
-            let listed = self.listed.iter().find(|&&listed| listed >= size + unit.bytes());
-            size = listed.copied().unwrap_or_else(|| self.step(size, factor));
+            let follows = |&listed: &usize| listed > size && listed.is_multiple_of(unit.bytes());
+            let listed = self.listed.iter().copied().find(follows);
+            size = listed.unwrap_or_else(|| self.step(size, factor, unit));
         }
         Ok(sizes)
     }
 
     /// The size a step after another.
-    fn step(&self, size: usize, factor: f64) -> usize {
+    fn step(&self, size: usize, factor: f64, unit: LocUnit) -> usize {
         let steps = if size < self.steps_upto { self.steps } else { 1 };
         let times = factor.powf(1.0 / f64::from(steps));
-        round((size as f64 * times) as usize).max(size + SIZE_UNIT_BYTES)
+        let unit_bytes = size_unit_bytes(unit);
+        ((size as f64 * times) as usize).next_multiple_of(unit_bytes).max(size + unit_bytes)
     }
 }
 
 /// Sizes below this are looked up directly.
 const DIRECT_BYTES: usize = 8192;
 /// What all sizes are multiples of.
-const DIRECT_UNIT_BYTES: usize = 4;
+const DIRECT_UNIT_BYTES: usize = LocUnit::FINEST.bytes();
 
-const fn round(bytes: usize) -> usize {
-    bytes.next_multiple_of(SIZE_UNIT_BYTES)
+/// What sizes that are not listed are multiples of.
+fn size_unit_bytes(unit: LocUnit) -> usize {
+    unit.bytes().max(SIZE_UNIT_BYTES)
 }
 
 /// The chunk sizes of all classes.
@@ -116,9 +120,11 @@ impl ClassTable {
     ) -> Self {
         assert!(chunk_bytes_max <= PAGE_BYTES, "a chunk fits a page");
         assert!(factor > 1.0, "sizes grow");
-        let chunk_bytes_max = chunk_bytes_max / SIZE_UNIT_BYTES * SIZE_UNIT_BYTES;
         let unit = LocUnit::of_shard(memory_bytes);
-        let smallest = round((CHUNK_BASE_BYTES + chunk_bytes_min).max(HEADER_BYTES * 2));
+        let unit_bytes = size_unit_bytes(unit);
+        let chunk_bytes_max = chunk_bytes_max / unit_bytes * unit_bytes;
+        let smallest = (CHUNK_BASE_BYTES + chunk_bytes_min).max(HEADER_BYTES * 2);
+        let smallest = smallest.next_multiple_of(unit_bytes);
         let tables = TABLE_MEMORY_BYTES.iter().filter(|&&bytes| bytes <= memory_bytes).count();
         // Where a small factor makes too many classes, coarser steps get farther.
         let sizes = FINENESS[..tables]
@@ -140,13 +146,15 @@ impl ClassTable {
         assert!(chunk_bytes_max <= PAGE_BYTES, "a chunk fits a page");
         assert!(sizes.len() < CLASS_COUNT_MAX, "class ids end at {CLASS_COUNT_MAX}");
         assert!(sizes.is_sorted_by(|a, b| a < b), "sizes rise");
-        let largest = chunk_bytes_max / SIZE_UNIT_BYTES * SIZE_UNIT_BYTES;
-        let rounded = sizes.iter().map(|&size| round(size));
+        let unit = LocUnit::of_shard(memory_bytes);
+        let unit_bytes = size_unit_bytes(unit);
+        let largest = chunk_bytes_max / unit_bytes * unit_bytes;
+        let rounded = sizes.iter().map(|size| size.next_multiple_of(unit_bytes));
         let mut all = vec![0];
         all.extend(rounded.filter(|size| *size < largest).map(|size| size as u32));
         all.dedup();
         all.push(largest as u32);
-        Self::with_sizes(all, LocUnit::of_shard(memory_bytes))
+        Self::with_sizes(all, unit)
     }
 
     fn with_sizes(sizes: Vec<u32>, unit: LocUnit) -> Self {
@@ -221,6 +229,7 @@ mod tests {
             (64, [64, 72, 80, 96, 112, 128, 144, 160, 184, 208]),
             (1024, [64, 72, 76, 80, 84, 88, 92, 96, 100, 104]),
             (16 << 10, [64, 72, 80, 88, 96, 104, 112, 120, 128, 144]),
+            (32 << 10, [64, 80, 96, 112, 128, 144, 160, 192, 224, 256]),
         ] {
             let table = ClassTable::new(48, 1.25, 512 << 10, memory_mb << 20);
             let sizes: Vec<_> = table.ids().take(10).map(|id| table.chunk_bytes(id)).collect();

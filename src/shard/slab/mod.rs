@@ -23,7 +23,7 @@ mod region;
 pub(super) use ahead::Ahead;
 pub use ahead::Supply;
 pub(super) use arena::{Arena, PAGE_BYTES, PAGE_FIRST, PageId};
-pub(super) use book::{Entry, set_word, word};
+pub(super) use book::{Entry, PAGES_MAX, set_word, word};
 pub use classes::{CLASS_COUNT_MAX, ClassId, ClassTable, TABLE_MEMORY_BYTES};
 pub(super) use held::HeldValue;
 pub(super) use lines::{BUCKET_LANES, Bucket, OVERFLOW_LANES, Overflow, Table, set_lanes};

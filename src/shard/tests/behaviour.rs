@@ -304,18 +304,20 @@ fn where_nothing_is_evicted_every_item_can_be_touched() {
 
 #[test]
 fn a_shard_of_many_gigabytes_names_its_chunks_more_coarsely() {
-    let config = ShardConfig { memory_bytes: 9 << 30, ..ShardConfig::default() };
-    let mut shard = Shard::new(config).unwrap();
-    let table = shard.class_table();
-    assert!(table.ids().all(|class| table.chunk_bytes(class).is_multiple_of(8)));
-    assert!(shard.set_memory_bytes(30 << 30) && !shard.set_memory_bytes(33 << 30));
-    for number in 0..30_000_u32 {
-        set(&mut shard, &number.to_le_bytes(), &[number as u8; 51]);
+    for (memory_gb, unit_bytes) in [(9, 8), (100, 64)] {
+        let config = ShardConfig { memory_bytes: memory_gb << 30, ..ShardConfig::default() };
+        let mut shard = Shard::new(config).unwrap();
+        let table = shard.class_table();
+        assert!(table.ids().all(|class| table.chunk_bytes(class).is_multiple_of(unit_bytes)));
+        assert!(shard.set_memory_bytes((2 * memory_gb).min(120) << 30), "it can have more");
+        for number in 0..30_000_u32 {
+            set(&mut shard, &number.to_le_bytes(), &[number as u8; 51]);
+        }
+        for number in 0..30_000_u32 {
+            assert_eq!(read(&mut shard, &number.to_le_bytes()).unwrap(), [number as u8; 51]);
+        }
+        shard.check();
     }
-    for number in 0..30_000_u32 {
-        assert_eq!(read(&mut shard, &number.to_le_bytes()).unwrap(), [number as u8; 51]);
-    }
-    shard.check();
 }
 
 #[test]

@@ -24,6 +24,8 @@ import bench
 from bench import ITEM, Load, Server, ask, median, table
 
 PROBE = "-c 4 --rate 4k --mix 9:1 --keys 1000 --key-prefix probe: --no-preload --warmup 100ms"
+# An idle machine stalls too, some times a second at most: long enough to see how often.
+IDLE_S = 5.0
 GROWN_ITEMS = 5_000_000
 RATE = 100_000
 STORES = f"-c 50 --rate {RATE} --mix set=1 {ITEM} --no-preload"
@@ -36,14 +38,14 @@ TWO_CLASSES = "--keys 2M --key-size 14 --value-size 64:1,300:1"
 class Case:
     """Something large that a server does, and what it needs beforehand."""
 
-    def __init__(self, name, fill, during, mb=1024, rounds=None, seconds=None):
+    def __init__(self, name, fill, during, mb=1024, seconds=None):
         self.name, self.fill, self.during, self.mb = name, fill, during, mb
-        self.rounds, self.seconds = rounds, seconds
+        self.seconds = seconds
 
     def run(self, server, seconds):
         """The prober's reports, idle and during, and a word on what was done."""
         bench.load(server, f"{PROBE} --mix set=1 --time 500ms")
-        idle = probe(server, 2.0)
+        idle = probe(server, IDLE_S)
         prober = Load(server, f"{PROBE} --time {seconds}s", priority=True)
         done = self.during(server, seconds, prober.is_running)
         return idle, prober.result(), done
@@ -132,8 +134,8 @@ def dump(server, _, goes_on):
 
 GROWING_S = GROWN_ITEMS / RATE
 CASES = [
-    Case("growing", None, grow, rounds=1, seconds=GROWING_S),
-    Case("steady", filled(f"--keys {GROWN_ITEMS} {ITEM}"), store_again, rounds=1, seconds=8.0),
+    Case("growing", None, grow, seconds=GROWING_S),
+    Case("steady", filled(f"--keys {GROWN_ITEMS} {ITEM}"), store_again, seconds=8.0),
     Case("reassigning", filled(TWO_CLASSES), reassign, mb=256),
     Case("flushed", filled(HELD), flush),
     Case("crawling", fill_expiring, crawl),
@@ -145,7 +147,6 @@ CASES = [
 
 def measure(case, names, options):
     """Results of every server, in turns."""
-    rounds = min(options.rounds, case.rounds or options.rounds)
     seconds = max(options.seconds, case.seconds or 0)
 
     def run(name):
@@ -154,7 +155,7 @@ def measure(case, names, options):
                 case.fill(server)
             return case.run(server, seconds)
 
-    return bench.interleaved(rounds, names, run)
+    return bench.interleaved(options.rounds, names, run)
 
 
 def row(case, name, runs):

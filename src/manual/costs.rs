@@ -2,8 +2,8 @@
 //!
 //! Each section names the command that makes its table. All figures are CPU time of the server per
 //! key, user and system, unless a column says otherwise; in brackets the lowest and the highest
-//! round. They were taken on 2026-11-28 on two virtual CPUs of an Intel Xeon, Linux 6.18, while the
-//! machine was busy with other work: read the shapes, not the last digits.
+//! round. They were taken on 2026-11-28 on two virtual CPUs of an Intel Xeon, Linux 6.18: read the
+//! shapes, not the last digits.
 //!
 //! # One request
 //!
@@ -63,16 +63,16 @@
 //!
 //! ```text
 //!        items   -t 1: us a key                -t 2: us a key
-//!       10,000   0.42 ########                 0.51 ##########
-//!      100,000   0.44 #########                0.52 ##########
-//!    1,000,000   0.48 #########                0.55 ###########
-//!    5,000,000   0.59 ############             0.68 ##############
-//!   20,000,000   0.59 ############             0.80 ################
+//!       10,000   0.48 ##########               0.36 #######
+//!      100,000   0.47 #########                0.40 ########
+//!    1,000,000   0.52 ##########               0.41 ########
+//!    5,000,000   0.48 ##########               0.42 ########
+//!   20,000,000   0.54 ###########              0.49 ##########
 //! ```
 //!
-//! Two thousand times the items cost 1.4 times as much on one core. What grows is the wait for
-//! memory: up to a million items the index, later the items too are out of the caches. It grows
-//! this little because the lookups of a group wait together.
+//! Two thousand times the items cost 1.1 times as much on one core, 1.4 times on two. What grows is
+//! the wait for memory: up to a million items the index, later the items too are out of the caches.
+//! It grows this little because the lookups of a group wait together.
 //!
 //! # Connections
 //!
@@ -81,11 +81,11 @@
 //!
 //! ```text
 //!  connections   -t 1: us a key                -t 2: us a key
-//!            1   63.6                          6.7  ####
-//!           10   15.2 ##########               5.3  ####
-//!          100    5.5 ####                     4.6  ###
-//!        1,000    6.7 ####                     5.7  ####
-//!       10,000    9.1 ######                   8.6  ######
+//!            1   43.7                          4.6  ####
+//!           10   11.4 ###########              5.3  #####
+//!          100    4.1 ####                     3.8  ####
+//!        1,000    5.1 #####                    3.9  ####
+//!       10,000    5.9 ######                   6.7  #######
 //! ```
 //!
 //! It falls first: with few connections each request wakes a sleeping CPU, and that is what most of
@@ -97,13 +97,14 @@
 //!
 //! # Idle connections
 //!
-//! The last table of `benches/growth.py`: 15,000 connections, each after one request, take 273
+//! The last table of `benches/growth.py`: 15,000 connections, each after one request, take 275
 //! bytes each of resident memory (the bound is 512): a slot in the connection table, an entry in
 //! the list for `stats conns`, a place for the message under way. They have no buffers, because
 //! those come from pools when bytes come and go back when they are done with. What the kernel takes
 //! for its sockets comes on top. No loop of a turn goes over all connections, so those that are
-//! idle cost the active ones nothing that can be measured: 15.3 (15.0-16.7) us a key beside 15,000
-//! of them, 14.2 (4.2-17.2) without, at 40,000 requests a second over 50 connections.
+//! idle cost the active ones nothing that can be measured: at 40,000 requests a second over 50
+//! connections 11.5 (11.2-12.5) us a key beside 15,000 of them, 10.8 (10.0-11.9) without; p50 135
+//! and 129 us; with `-t 2` 10.2 and 14.4 us a key, 66 and 91 us.
 //!
 //! # Values
 //!
@@ -111,16 +112,16 @@
 //!
 //! ```text
 //!        bytes   -t 1: us a key                -t 2: us a key
-//!            1    10.6 #                         9.4 #
-//!           10    10.6 #                         9.2 #
-//!          100    11.3 #                         9.9 #
-//!        1,000    12.5 #                        10.3 #
-//!       10,000    14.6 ##                       11.9 #
-//!      100,000    34.5 ####                     32.2 ###
-//!    1,000,000   269.6 ###########################  209.2 #####################
+//!            1     8.7 #                         8.8 #
+//!           10     8.7 #                         8.1 #
+//!          100     8.2 #                         8.9 #
+//!        1,000     9.5 #                         8.3 #
+//!       10,000    12.0 #                         8.8 #
+//!      100,000    44.8 ####                     33.2 ###
+//!    1,000,000   287.0 ############################  239.0 #######################
 //! ```
 //!
-//! Flat up to 10 KB, then 0.2 to 0.25 us for each further KB, which is the kernel's copy between
+//! Flat up to 10 KB, then 0.25 to 0.35 us for each further KB, which is the kernel's copy between
 //! the value and the socket's buffers. Values of 16 KB and more are sent from the arena and
 //! received into it, so there is no copy of ours.
 //!
@@ -169,26 +170,30 @@
 //! | the crawler walks | 256 chunks, then 100 us for others (`lru_crawler_sleep`) |
 //! | keys are dumped | 256 chunks, or 16 KB of text until that is sent |
 //!
-//! One round (4 s, `growing` 50 s; 2026-11-28, a calm machine), a prober's p99.9 in microseconds
-//! alone and meanwhile. What it waits for at worst is mostly the virtual machine's doing: it is
-//! 4 to 5 ms with a server that does nothing else, memcached's as well.
+//! Three rounds (4 s, `steady` 8 s, `growing` 50 s; 2026-11-28), a prober's p99.9 in microseconds
+//! alone and meanwhile, and the medians of the rounds' ratios with the lowest and the highest:
 //!
 //! | during | server | alone | meanwhile | times | done |
 //! |---|---|---|---|---|---|
-//! | growing | memcached | 6267 | 8888 | 1.42 | 5.0 M stored |
-//! | growing | ringcached | 4178 | 9880 | 2.36 | 5.0 M stored |
-//! | growing, later | memcached | 5284 | 15237 | 2.88 | 5.0 M stored |
-//! | growing, later | ringcached | 17662 | 13107 | 0.74 | 5.0 M stored |
-//! | steady | memcached | 4149 | 8872 | 2.14 | 0.8 M stored |
-//! | steady | ringcached | 4366 | 7533 | 1.73 | 0.8 M stored |
-//! | reassigning | memcached | 4518 | 4813 | 1.07 | 1906 pages moved of 256 |
-//! | reassigning | ringcached | 4444 | 6640 | 1.49 | 1614 pages moved of 247 |
-//! | flushed | memcached | 4633 | 7533 | 1.63 | 0.4 M stored |
-//! | flushed | ringcached | 4588 | 7836 | 1.71 | 0.4 M stored |
-//! | crawling | memcached | 3787 | 6332 | 1.67 | 0.8 M reclaimed |
-//! | crawling | ringcached | 5448 | 4903 | 0.90 | 0.4 M reclaimed |
-//! | dumping | memcached | 4065 | 3840 | 0.94 | 8.0 M lines |
-//! | dumping | ringcached | 4846 | 5571 | 1.15 | 17.6 M lines |
+//! | growing | memcached | 5161 | 11436 | 2.18 (2.02-3.35) | 5.0 M stored |
+//! | growing | ringcached | 3701 | 8339 | 2.54 (2.08-3.90) | 5.0 M stored |
+//! | steady | memcached | 4579 | 10338 | 2.26 (1.65-2.91) | 0.8 M stored |
+//! | steady | ringcached | 13165 | 7266 | 0.55 (0.38-1.19) | 0.8 M stored |
+//! | reassigning | memcached | 4862 | 12247 | 2.42 (1.36-6.22) | 834 pages moved of 256 |
+//! | reassigning | ringcached | 7762 | 8831 | 0.99 (0.57-1.59) | 1366 pages moved of 247 |
+//! | flushed | memcached | 6275 | 62947 | 11.11 (8.61-11.45) | 0.4 M stored |
+//! | flushed | ringcached | 11592 | 14385 | 1.08 (0.95-1.73) | 0.4 M stored |
+//! | crawling | memcached | 5853 | 4202 | 0.65 (0.44-0.78) | 1.2 M reclaimed |
+//! | crawling | ringcached | 12206 | 13361 | 1.17 (0.64-1.22) | 0.4 M reclaimed |
+//! | dumping | memcached | 7696 | 3082 | 0.65 (0.40-0.74) | 7.8 M lines |
+//! | dumping | ringcached | 7442 | 6078 | 0.61 (0.55-4.39) | 17.0 M lines |
+//!
+//! What a prober waits for at worst is the virtual machine's doing: 4 to 13 ms with a server that
+//! does nothing else. A cache that grows at 100,000 stores a second is no worse than one that gets
+//! the same stores and does not grow (8.3 and 7.3 ms), but it is more than twice one that idled in
+//! a calm moment. Traced (`perf record -e raw_syscalls:sys_enter,raw_syscalls:sys_exit` with
+//! `sched:sched_switch` and `exceptions:page_fault_user`), the core had five pauses of over a
+//! millisecond in ten seconds of growth; in each the kernel had given its CPU to somebody else.
 //!
 //! # Huge pages
 //!
@@ -197,13 +202,13 @@
 //!
 //! | pages | MB reserved | MB transparent | MB plain | CPU us/key | of plain |
 //! |---|---|---|---|---|---|
-//! | reserved (`-L`) | 1054 | 0 | 8 | 0.310 (0.295-0.344) | 0.85 |
-//! | transparent (default) | 0 | 528 | 10 | 0.230 (0.213-0.267) | 0.69 |
-//! | plain | 0 | 0 | 536 | 0.348 (0.276-0.387) | 1.00 |
+//! | reserved (`-L`) | 1054 | 0 | 8 | 0.224 (0.207-0.294) | 0.87 |
+//! | transparent (default) | 0 | 528 | 11 | 0.239 (0.207-0.266) | 0.91 |
+//! | plain | 0 | 0 | 538 | 0.253 (0.232-0.332) | 1.00 |
 //!
 //! A lookup reads an index bucket and an item anywhere in half a gigabyte. On plain pages each is a
 //! miss in the TLB as well, and prefetching hides the wait for memory better than that for a page
-//! walk. Reserved pages gain no more than transparent ones; what they buy is certainty, because
+//! walk. Reserved pages gain little over transparent ones; what they buy is certainty, because
 //! transparent ones are not to be had when memory is fragmented.
 //!
 //! # One hot key
@@ -214,19 +219,19 @@
 //!
 //! | load | keys | CPU us/key | rate | alone |
 //! |---|---|---|---|---|
-//! | depth 1 | uniform, one core | 4.04 (3.92-5.17) | 1.00 | 1.00 |
-//! | | uniform, two cores | 3.80 (3.25-4.08) | 1.13 | 2.1 |
-//! | | one hot key, two cores | 3.94 (3.49-3.97) | 1.04 | 2.1 |
-//! | depth 16 | uniform, one core | 0.41 (0.36-0.41) | 1.00 | 1.00 |
-//! | | uniform, two cores | 0.54 (0.43-0.57) | 0.78 | 1.5 |
-//! | | one hot key, two cores | 0.45 (0.39-0.46) | 0.88 | 1.8 |
-//! | 50-key multi-get | uniform, one core | 0.26 (0.26-0.28) | 1.00 | 1.00 |
-//! | | uniform, two cores | 0.33 (0.28-0.36) | 1.08 | 1.6 |
-//! | | one hot key, two cores | 0.25 (0.25-0.29) | 1.22 | 2.1 |
+//! | depth 1 | uniform, one core | 4.11 (3.92-4.25) | 1.00 | 1.00 |
+//! | | uniform, two cores | 3.75 (3.09-4.28) | 1.12 | 2.2 |
+//! | | one hot key, two cores | 3.87 (3.32-4.46) | 1.05 | 2.1 |
+//! | depth 16 | uniform, one core | 0.36 (0.34-0.45) | 1.00 | 1.00 |
+//! | | uniform, two cores | 0.33 (0.29-0.35) | 1.12 | 2.2 |
+//! | | one hot key, two cores | 0.34 (0.28-0.35) | 1.11 | 2.2 |
+//! | 50-key multi-get | uniform, one core | 0.17 (0.16-0.20) | 1.00 | 1.00 |
+//! | | uniform, two cores | 0.19 (0.16-0.21) | 0.96 | 1.9 |
+//! | | one hot key, two cores | 0.16 (0.14-0.20) | 1.10 | 2.2 |
 //!
 //! A hot key costs two cores no more than uniform keys, because nobody owns it: whichever core has
 //! received a request takes the token of the key's shard and answers ([`cores`](super::cores)). The
 //! token is held for the lookup only, a fraction of what the kernel does for the same request, so
 //! two cores seldom want it at once; when they do, the holder does the other's group as well, with
-//! the hot item in its cache. At depth 16 the measured rate of two cores stays below that of one,
-//! with uniform keys as with a hot one: with two CPUs in all, the client takes half of them.
+//! the hot item in its cache. The measured rates rise so little because the client runs on the same
+//! two CPUs and takes half of them; "alone" is what is left if it does not.

@@ -86,13 +86,15 @@
 //! The first touch of a fresh huge page has the kernel find 2 MB in one piece and clear it: 0.25 to
 //! 0.33 ms on the machine this was measured on, and 9 ms while its memory was full of files that
 //! had to make room. A core would meet such a page once in twenty thousand small items. So a thread
-//! of the lowest priority touches one huge page ahead of each shard, for the arena and, while it
-//! doubles, for the index ([`Supply`](crate::shard::Supply)); a shard wakes it once every 2 MB. On
-//! a CPU that others want it may come too late; then the core touches the memory itself. It waits
-//! for nobody in either case: the addresses are opened at start, and a touch takes no lock of the
-//! process. (The kernel's own call for this does: on a busy machine, a core waited 4 s for a
-//! thread that held the lock and got no time.) Under `-L` the arena is provided at start, and under
-//! `-k` the kernel provides what is opened at once.
+//! of the lowest priority touches one huge page ahead of each shard, for the arena and, from
+//! shortly before it doubles, for the index ([`Supply`](crate::shard::Supply)); a shard wakes it
+//! once every 2 MB. (When it did so only once the index was doubling, each doubling began with a
+//! page that the core touched first: 7 ms in a trace of 10 s.) On a CPU that others want it may
+//! come too late; then the core touches the memory itself. It waits for nobody in either case: the
+//! addresses are opened at start, and a touch takes no lock of the process. (The kernel's own call
+//! for this does: on a busy machine, a core waited 4 s for a thread that held the lock and got no
+//! time.) Under `-L` the arena is provided at start, and under `-k` the kernel provides what is
+//! opened at once.
 //!
 //! # Expiry and eviction
 //!

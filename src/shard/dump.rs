@@ -112,7 +112,7 @@ impl Shard {
             key: arena.key(loc),
             key_binary: header.is_marked(mark::KEY_BINARY),
             exptime: arena.exptime(loc),
-            last_access: header.time(),
+            last_access: header.last_access(self.now),
             cas: self.cas_of(loc),
             fetched: header.has(flag::FETCHED),
             class: self.slabs.class_of(loc),

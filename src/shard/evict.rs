@@ -192,7 +192,7 @@ impl Shard {
             return false;
         }
         let header = *self.slabs.arena.header(loc);
-        let too_old = self.now.saturating_sub(header.time()) > age_max;
+        let too_old = header.idle_s(self.now) > age_max;
         if list.bytes <= bytes_max && !(too_old && age_max > 0) {
             return false;
         }
@@ -234,7 +234,7 @@ impl Shard {
 
     /// Ends a live item to use its chunk.
     pub(super) fn evict(&mut self, class: ClassId, loc: Loc, header: &Header) {
-        let idle = self.now.saturating_sub(header.time());
+        let idle = header.idle_s(self.now);
         let expires = self.slabs.arena.exptime(loc) != 0;
         let counters = self.counters_of(class);
         counters.evicted += 1;
@@ -274,7 +274,6 @@ impl Shard {
     /// Seconds since the last use of the tail item of a segment.
     pub(super) fn tail_age(&self, class: ClassId, segment: Segment) -> Option<u32> {
         let loc = self.lists.list(class, segment).tail;
-        let time = || self.slabs.arena.header(loc).time();
-        loc.is_some().then(|| self.now.saturating_sub(time()))
+        loc.is_some().then(|| self.slabs.arena.header(loc).idle_s(self.now))
     }
 }

@@ -104,7 +104,7 @@ impl Shard {
             key_end: 0,
             fetched: header.has(flag::FETCHED),
             ttl_s: (exptime != 0).then(|| exptime.saturating_sub(self.now)),
-            idle_s: self.now.saturating_sub(header.time()),
+            idle_s: header.idle_s(self.now),
             class,
             value_bytes: self.slabs.arena.value_bytes(loc),
         };

@@ -160,7 +160,7 @@ pub(super) mod mark {
     pub(in crate::shard) const PINNED: u32 = 1 << 31;
 }
 
-/// Four years of seconds.
+/// Four years of seconds: as much is kept of the clock.
 const TIME_MASK: u32 = (1 << 27) - 1;
 
 /// Unit of the first part's length of a chained value, so that 1 MB fits sixteen bits.
@@ -240,10 +240,17 @@ impl Header {
         self.flags & bits != 0
     }
 
+    /// Seconds since the item was last used, given the shard clock. What lies more than four years
+    /// back seems nearer.
+    #[inline]
+    pub(super) const fn idle_s(&self, now: u32) -> u32 {
+        now.wrapping_sub(self.time_and_marks) & TIME_MASK
+    }
+
     /// When the item was last used, in seconds of the shard clock.
     #[inline]
-    pub(super) const fn time(&self) -> u32 {
-        self.time_and_marks & TIME_MASK
+    pub(super) const fn last_access(&self, now: u32) -> u32 {
+        now.saturating_sub(self.idle_s(now))
     }
 
     #[inline]
@@ -434,7 +441,9 @@ mod tests {
         header.set_sequence(0xABCD_0123_4567);
         header.set_time(77);
         header.mark(mark::PINNED, false);
-        assert_eq!(header.time(), 77);
+        assert_eq!((header.last_access(80), header.idle_s(80)), (77, 3));
+        header.set_time(TIME_MASK);
+        assert_eq!(header.last_access(TIME_MASK + 5), TIME_MASK, "a clock of many years");
         assert!(header.is_marked(mark::STALE) && !header.is_marked(mark::PINNED));
         assert_eq!(header.sequence(), 0xABCD_0123_4567);
         header.flags = header.flags_in(Segment::Cold);

@@ -131,7 +131,7 @@ impl Shard {
         if flags != header.flags {
             header.flags = flags;
         }
-        if header.time() != now {
+        if header.idle_s(now) != 0 {
             header.set_time(now);
         }
     }
@@ -237,7 +237,7 @@ impl Hit<'_> {
     /// When the item was last used before this access.
     #[must_use]
     pub const fn last_access(&self) -> u32 {
-        self.header.time()
+        self.header.last_access(self.shard.now)
     }
 
     /// Whether it had been read before this access.

@@ -188,8 +188,8 @@ impl Shard {
     /// touch, for which all requests wait.
     pub fn supply(&mut self, waker: &Waker) -> Supply {
         let index_bytes = self.config.memory_bytes / INDEX_PARTS_MIN;
-        let regions = [self.slabs.supply(waker), self.index.supply(index_bytes, waker)];
-        Supply::new(regions.into_iter().flatten())
+        let [buckets, groups, spare] = self.index.supply(index_bytes, waker);
+        Supply::new([self.slabs.supply(waker), buckets, groups, spare].into_iter().flatten())
     }
 
     /// Sets the clock: seconds since some start, from 2 on. Going back is ignored.

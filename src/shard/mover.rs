@@ -301,10 +301,7 @@ impl Shard {
             return Age::MAX;
         }
         let stores = self.sequence.saturating_sub(header.sequence());
-        Age {
-            idle_s: self.now.saturating_sub(header.time()),
-            stores: if was_used(header) { 0 } else { stores },
-        }
+        Age { idle_s: header.idle_s(self.now), stores: if was_used(header) { 0 } else { stores } }
     }
 
     /// The page that a class loses least by: that with the fewest chunks in use if much is free,
@@ -428,7 +425,8 @@ impl Shard {
             self.promote(class, tail, header.segment());
             return true;
         }
-        let rank = |header: &Header| (was_used(header), header.time(), header.sequence());
+        let now = self.now;
+        let rank = |header: &Header| (was_used(header), header.last_access(now), header.sequence());
         let colder = rank(&header) < rank(owner);
         if colder {
             self.evict(class, tail, &header);

@@ -259,7 +259,7 @@ impl Shard {
         let header = arena.header_mut(loc);
         header.mark(mark::PINNED, false);
         let segment = header.segment();
-        let age = age_index(self.now.saturating_sub(header.time()));
+        let age = age_index(header.idle_s(self.now));
         ages[segment as usize][age].push(arena, segment, loc, bytes);
         self.note_expiry(loc, self.slabs.arena.exptime(loc));
         Ok(())

@@ -31,9 +31,15 @@ pub(in crate::shard) struct Ahead {
 }
 
 impl Ahead {
-    /// Of a part of a region that has been opened. Nothing is wanted yet.
-    pub(super) fn new(mapping: Arc<Mapping>, open: Range<usize>, waker: Waker) -> Self {
-        let (ready, wanted) = (AtomicUsize::new(open.start), AtomicUsize::new(open.start));
+    /// Of a part of a region that has been opened, of which memory is provided from byte `from` on.
+    /// Nothing is wanted yet.
+    pub(super) fn new(
+        mapping: Arc<Mapping>,
+        open: Range<usize>,
+        from: usize,
+        waker: Waker,
+    ) -> Self {
+        let (ready, wanted) = (AtomicUsize::new(from), AtomicUsize::new(from));
         Self { mapping, open, ready, wanted, waker }
     }
 

@@ -33,22 +33,22 @@ pub const TABLE_MEMORY_BYTES: [usize; 3] = [0, 24 << 20, 128 << 20];
 
 /// How finely the sizes of small chunks are stepped.
 struct Fineness {
-    /// Sizes that follow the smallest one, as far as they are larger and locations can name them.
+    /// Sizes after the smallest one, as far as they are larger and locations can name them.
     listed: &'static [usize],
-    /// Steps instead of each one by the factor,
+    /// Steps that are taken instead of each one by the factor,
     steps: i32,
-    /// up to this size.
-    steps_upto: usize,
+    /// to sizes below this.
+    fine_below: usize,
 }
 
 /// For shards of each of [`TABLE_MEMORY_BYTES`]. The last has as many classes as there may be.
 const FINENESS: [Fineness; TABLE_MEMORY_BYTES.len()] = [
-    Fineness { listed: &[], steps: 1, steps_upto: 0 },
-    Fineness { listed: &[], steps: 2, steps_upto: 6144 },
+    Fineness { listed: &[], steps: 1, fine_below: 0 },
+    Fineness { listed: &[], steps: 2, fine_below: 6144 },
     Fineness {
         listed: &[72, 76, 80, 84, 88, 92, 96, 100, 104, 112, 120, 128],
         steps: 2,
-        steps_upto: 3072,
+        fine_below: 3072,
     },
 ];
 
@@ -78,7 +78,7 @@ impl Fineness {
 
     /// The size a step after another.
     fn step(&self, size: usize, factor: f64, unit: LocUnit) -> usize {
-        let steps = if size < self.steps_upto { self.steps } else { 1 };
+        let steps = if size < self.fine_below { self.steps } else { 1 };
         let times = factor.powf(1.0 / f64::from(steps));
         let unit_bytes = size_unit_bytes(unit);
         ((size as f64 * times) as usize).next_multiple_of(unit_bytes).max(size + unit_bytes)

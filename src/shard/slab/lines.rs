@@ -197,6 +197,16 @@ impl<T: Plain> Table<T> {
         self.region.supply(bytes, waker)
     }
 
+    /// Says that the table will soon grow beyond what it has: if it is large it needs its next huge
+    /// page.
+    #[inline]
+    pub(in crate::shard) fn foresee(&mut self) {
+        let committed = self.region.committed();
+        if committed >= HUGE_PAGE_BYTES {
+            self.region.expect(committed + HUGE_PAGE_BYTES);
+        }
+    }
+
     /// Says that the table will grow step by step to `len` lines.
     pub(in crate::shard) fn plan(&mut self, len: usize) {
         self.len_planned = len;

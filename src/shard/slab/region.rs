@@ -206,8 +206,9 @@ impl Region {
     /// From now on another thread provides what is expected, each time that `waker` wakes it.
     ///
     /// Opening memory later would have to wait for that thread, so all that may ever be used, up to
-    /// `upto`, is opened now. A small region stays as it is, because a huge page of which little is
-    /// used would be a waste. Pages of the reserved pool are cleared by whoever touches them first.
+    /// `upto`, is opened now. The first huge page's worth stays small pages that are had when they
+    /// are touched, because a huge page of which little is used would be a waste. Pages of the
+    /// reserved pool are cleared by whoever touches them first.
     pub(in crate::shard) fn supply(&mut self, upto: usize, waker: &Waker) -> Option<Arc<Ahead>> {
         let from = self.committed.next_multiple_of(HUGE_PAGE_BYTES).max(HUGE_PAGE_BYTES);
         let upto = upto.next_multiple_of(HUGE_PAGE_BYTES).min(self.reserved);
@@ -215,8 +216,13 @@ impl Region {
             return None;
         }
         // Where the system won't promise so much, each part is opened when it is needed.
+        let (open, small) = (self.committed..upto, self.committed..from.min(upto));
+        if !small.is_empty() {
+            self.mapping.open(small, PageKind::Plain).ok()?;
+        }
         self.mapping.open(from..upto, self.kind).ok()?;
-        let ahead = Arc::new(Ahead::new(Arc::clone(&self.mapping), from..upto, waker.clone()));
+        let ahead = Ahead::new(Arc::clone(&self.mapping), open, from, waker.clone());
+        let ahead = Arc::new(ahead);
         self.ahead = Some(Arc::clone(&ahead));
         Some(ahead)
     }

@@ -14,7 +14,7 @@ use nix::sys::socket::{
 };
 use ringcached::config::{CpuId, limits::CONNECTIONS_DEFAULT};
 use ringcached::os::{affinity, sockets};
-use ringcached::ring::{BlockPool, Completion, Op, Ring, Setup, Token, Wait, is_busy};
+use ringcached::ring::{BlockPool, Completion, Op, Ring, Setup, Token, Wait};
 
 #[derive(Default)]
 struct Echo {
@@ -63,7 +63,7 @@ impl Echo {
         ring.receive(socket, Token::new(Op::Receive, slot, 0));
     }
 
-    fn answer(&mut self, ring: &mut Ring, is_busy: bool) {
+    fn answer(&mut self, ring: &mut Ring) {
         for slot in self.touched.drain(..) {
             let index = slot as usize;
             if self.owed[index] == 0 || self.sending[index] {
@@ -75,11 +75,7 @@ impl Echo {
             }
             self.sending[index] = true;
             let token = Token::new(Op::Send, slot, 0);
-            if is_busy {
-                ring.send(self.sockets[index], message, token);
-            } else {
-                ring.send_quietly(self.sockets[index], message, token);
-            }
+            ring.send_quietly(self.sockets[index], message, token);
         }
     }
 }
@@ -98,15 +94,14 @@ fn serve(listener: &OwnedFd) -> std::io::Result<()> {
     let setup = Setup { files: CONNECTIONS_DEFAULT as u32, ..Setup::default() };
     let mut ring = Ring::new(&setup)?;
     ring.accept(listener.as_raw_fd(), Token::new(Op::Accept, 0, 0));
-    let (mut echo, mut completions, mut load) = (Echo::default(), Vec::new(), 0);
+    let (mut echo, mut completions) = (Echo::default(), Vec::new());
     loop {
-        ring.enter(Wait::after(load, None))?;
+        ring.enter(Wait::one(None))?;
         ring.drain(&mut completions);
-        load = completions.len();
         for completion in completions.drain(..) {
             echo.take(&mut ring, &completion);
         }
-        echo.answer(&mut ring, is_busy(load));
+        echo.answer(&mut ring);
         ring.recycle();
     }
 }

@@ -32,6 +32,9 @@ MEMORY_MB = 2048
 # (name, cores, arguments of loadgen)
 SCENARIOS = [
     ("90:10, 50 conns, depth 1", 1, f"-c 50 --depth 1 --mix 9:1 {SMALL}"),
+    ("90:10, 8 conns, depth 1", 1, f"-c 8 --depth 1 --mix 9:1 {SMALL}"),
+    ("90:10, 16 conns, depth 1, 10 KB", 1,
+     "-c 16 --depth 1 --mix 9:1 --keys 10k --key-size 14 --value-size 10000"),
     ("90:10, 50 conns, depth 16", 1, f"-c 50 --depth 16 --mix 9:1 {SMALL}"),
     ("set only, depth 16", 1, f"-c 50 --depth 16 --mix set=1 {SMALL}"),
     ("50-key multi-get, 5 M keys", 1, f"-c 50 --depth 1 --mix get=1 --mget 50 {LARGE}"),

@@ -160,7 +160,7 @@ impl State {
         let token = |op| Token::new(op, id.index, id.generation);
         if plan.send {
             match client.take_output(&mut self.blocks, &mut self.tls_scratch) {
-                Some(message) if self.is_busy || client.awaits_end_of(&message) => {
+                Some(message) if client.awaits_end_of(&message) => {
                     ring.send(fd, message, token(Op::Send));
                 }
                 Some(message) => ring.send_quietly(fd, message, token(Op::Send)),

@@ -40,8 +40,6 @@ pub(super) struct State {
     pub(super) uploads: Vec<ConnId>,
     /// Clients whose task can go on.
     pub(super) working: Vec<ConnId>,
-    /// The turn has brought so much that more is likely to have come by its end.
-    pub(super) is_busy: bool,
     pub(super) upkeep: Upkeep,
     /// The second at which to look for idle connections.
     pub(super) idle_look_at: u32,
@@ -84,7 +82,6 @@ impl State {
             starved: Vec::new(),
             uploads: Vec::new(),
             working: Vec::new(),
-            is_busy: false,
             upkeep: Upkeep::new(),
             idle_look_at: Self::first_idle_look(clock.now, config.idle_timeout_s),
             log: Log::new(config.worker_logbuf_bytes),

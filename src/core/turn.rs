@@ -12,7 +12,7 @@ use super::shared::{Letter, Note, Shared};
 use super::state::State;
 use crate::config::{Binding, Manner};
 use crate::protocol::admin::WatchStreams;
-use crate::ring::{Completion, Op, Ring, Setup, Token, Wait, is_busy};
+use crate::ring::{Completion, Op, Ring, Setup, Token, Wait};
 
 /// The sockets that a core serves, beside the connections that it accepts.
 #[derive(Clone, Debug, Default)]
@@ -37,8 +37,6 @@ pub struct Core {
     /// Accepting has failed; it is tried again in a while.
     rests: bool,
     pub(super) drain: Option<Drain>,
-    /// Completions that the last turn brought.
-    load: usize,
 }
 
 pub(super) struct Listener {
@@ -73,7 +71,6 @@ impl Core {
             is_accepting: true,
             rests: false,
             drain: None,
-            load: 0,
         })
     }
 
@@ -136,9 +133,7 @@ impl Core {
                 _ => {}
             }
         }
-        self.load = completions.len();
-        self.state.is_busy = is_busy(self.load);
-        self.state.counters().completions.add(self.load as u64);
+        self.state.counters().completions.add(completions.len() as u64);
         completions.clear();
         self.completions = completions;
         self.background();
@@ -255,7 +250,7 @@ impl Core {
             None if !self.state.working.is_empty() => Wait::POLL,
             // Without upkeep it sleeps until something comes, the control plane's letter of each
             // second at the latest; so the kernel has no timer to set and to take back.
-            None => Wait::after(self.load, self.state.upkeep.wait()),
+            None => Wait::one(self.state.upkeep.wait()),
             Some(drain) => drain.wait(),
         }
     }

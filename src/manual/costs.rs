@@ -28,31 +28,30 @@
 //!
 //! | load | keys an entry | completions an entry | CPU us/key | user us/key | asleep |
 //! |---|---|---|---|---|---|
-//! | get, depth 1 | 24.9 | 49.8 | 4.07 | 0.24 | 7% |
-//! | get, depth 16 | 361.4 | 45.3 | 0.40 | 0.10 | 10% |
-//! | set, depth 16 | 364.8 | 46.3 | 0.42 | 0.16 | 7% |
-//! | 50-key multi-get | 1273.8 | 51.3 | 0.22 | 0.08 | 6% |
+//! | get, depth 1 | 19.4 | 38.7 | 4.32 | 0.27 | 4% |
+//! | get, depth 16 | 225.0 | 28.2 | 0.37 | 0.11 | 10% |
+//! | set, depth 16 | 252.4 | 32.0 | 0.35 | 0.14 | 6% |
+//! | 50-key multi-get | 1348.1 | 54.3 | 0.18 | 0.08 | 1% |
 //!
 //! The rest is the kernel's. `benches/peers.py` shows in its "floor" rows what a server costs that
-//! only echoes (misses, so that replies are as short as its own): at depth 1 3.8 us where
-//! ringcached takes 4.0; at depth 16 0.32 where it takes 0.35; on two cores, which the client
-//! shares, 0.28 where it takes 0.35. What it costs there to be a cache is less a matter of
-//! instructions than of memory: with a fifth fewer of them the server's CPU fell by 3 to 4 %, and
-//! of the samples in its own code (`perf`) a seventh stand right behind the prefetches of index and
-//! items, which probably wait for a free line fill buffer. What was tried on the way:
+//! only echoes (misses, so that replies are as short as its own): at depth 1 3.6 us, and ringcached
+//! takes no more; at depth 16 0.28, as ringcached; on two cores, which the client shares, 0.17
+//! where ringcached takes 0.28. What it costs there to be a cache is less a matter of instructions
+//! than of memory: with a fifth fewer of them the server's CPU fell by 3 to 4 %, and of the samples
+//! in its own code (`perf`) a seventh stand right behind the prefetches of index and items, which
+//! probably wait for a free line fill buffer. What was tried on the way:
 //!
 //! | change | gain |
 //! |---|---|
 //! | registered files instead of descriptors | 3.5 % with one connection a core |
 //! | no time limit on waits | 4 % with one connection a core |
 //! | a shard in use is left for later, own shard first | 10 % of user time on two cores, depth 16 |
-//! | waiting for 64 completions and 100 us instead of 32 and 50 | none at depth 1, worse at 16 |
+//! | waiting for many completions, until [removed](super::io_uring) | 2 % at 50 connections |
 //! | not writing the time of last use into items in use | none |
 //! | `END` in the last key's operation, groups of 64 operations | 9 % on two cores, depth 16 |
 //! | the same over 5 million items, depth 32, two cores | 18 %; one core 8 %; multi-get none |
 //! | a get in 942 instructions instead of 1202 (two cores, depth 16) | 3 to 4 % at depth 16 |
-//! | no completion for a send that goes well, unless busy | 3 % with one connection a core |
-//! | the same of a busy ring, however long it waits then | none; p99 5 to 25 % higher at depth 1 |
+//! | no completion for a send that goes well | 3 % with one connection a core |
 //! | a quarter of the receive buffers, so that they stay in the cache | none |
 //! | groups of 128 or 256, prefetched 32 at a time or 6 to 20 ahead of their use | none |
 //!
@@ -81,11 +80,11 @@
 //!
 //! ```text
 //!  connections   -t 1: us a key                -t 2: us a key
-//!            1   43.7                          4.6  ####
-//!           10   11.4 ###########              5.3  #####
-//!          100    4.1 ####                     3.8  ####
-//!        1,000    5.1 #####                    3.9  ####
-//!       10,000    5.9 ######                   6.7  #######
+//!            1   42.0                          4.6  #####
+//!           10    6.1 ######                   5.8  ######
+//!          100    4.2 ####                     3.8  ####
+//!        1,000    5.2 #####                    3.6  ####
+//!       10,000    6.2 ######                   6.8  #######
 //! ```
 //!
 //! It falls first: with few connections each request wakes a sleeping CPU, and that is what most of
@@ -112,13 +111,13 @@
 //!
 //! ```text
 //!        bytes   -t 1: us a key                -t 2: us a key
-//!            1     8.7 #                         8.8 #
-//!           10     8.7 #                         8.1 #
-//!          100     8.2 #                         8.9 #
-//!        1,000     9.5 #                         8.3 #
-//!       10,000    12.0 #                         8.8 #
-//!      100,000    44.8 ####                     33.2 ###
-//!    1,000,000   287.0 ############################  239.0 #######################
+//!            1     4.2                           3.7
+//!           10     4.5                           4.9
+//!          100     4.5                           5.8 #
+//!        1,000     5.0 #                         6.5 #
+//!       10,000     7.0 #                         7.4 #
+//!      100,000    35.7 ####                     29.5 ###
+//!    1,000,000   320.8 ################################  260.8 ##########################
 //! ```
 //!
 //! Flat up to 10 KB, then 0.25 to 0.35 us for each further KB, which is the kernel's copy between

@@ -49,13 +49,6 @@ use files::Files;
 /// The group number under which the provided buffers are registered.
 const BUFFER_GROUP: u16 = 0;
 
-/// From so many completions in a turn on, the next turn waits for about as many again.
-const BUSY_MIN: usize = 8;
-/// Most completions waited for. The kernel makes at most max(20, want) in one entry.
-const WANT_MAX: usize = 32;
-/// How long a busy ring holds out for them, in microseconds. After that one is enough.
-const BATCH_US: u32 = 50;
-
 /// What the kernel says of one operation.
 #[derive(Debug, Clone, Copy)]
 pub struct Completion {
@@ -82,7 +75,8 @@ impl Completion {
 /// How long [`Ring::enter`] may stay in the kernel.
 #[derive(Debug, Clone, Copy)]
 pub struct Wait {
-    /// Completions to wait for; 0 looks once and returns.
+    /// Completions to wait for; 0 looks once and returns. The kernel makes at most max(20, `want`)
+    /// in one entry.
     pub want: u32,
     /// With `want` above 1: how long to hold out for all of them, in microseconds. After that
     /// one completion is enough. A kernel without this (before 6.12) waits for one.
@@ -95,27 +89,11 @@ impl Wait {
     /// Runs what is due and returns at once.
     pub const POLL: Self = Self { want: 0, batch_us: 0, timeout: None };
 
-    /// Waits as befits the load, which is told by the completions that the last turn brought. Of a
-    /// [busy](is_busy) ring it waits for about as many again, so that each entry into the kernel
-    /// brings a batch and fewer entries and wake-ups are needed; else for one, so that it is
-    /// answered at once.
-    #[must_use]
-    pub fn after(completions: usize, timeout: Option<Duration>) -> Self {
-        let want = if is_busy(completions) { completions.min(WANT_MAX) as u32 } else { 1 };
-        Self { want, batch_us: BATCH_US, timeout }
-    }
-
     /// Waits for one completion, at most `timeout`.
     #[must_use]
-    pub fn one(timeout: Duration) -> Self {
-        Self { want: 1, batch_us: 0, timeout: Some(timeout) }
+    pub fn one(timeout: impl Into<Option<Duration>>) -> Self {
+        Self { want: 1, batch_us: 0, timeout: timeout.into() }
     }
-}
-
-/// Whether a turn of so many completions is one of many that follow each other.
-#[must_use]
-pub const fn is_busy(completions: usize) -> bool {
-    completions >= BUSY_MIN
 }
 
 /// One thread's io_uring. It lives until the process ends: its queues are leaked on purpose, which
@@ -224,9 +202,8 @@ impl Ring {
     /// it to end: the completion is there after whatever ends the wait next. Where the socket has
     /// no room, it says that 0 bytes were sent.
     ///
-    /// With few connections that saves every other entry into the kernel. A [busy](is_busy) ring
-    /// should hear of its sends: they let it return with what has come meanwhile instead of
-    /// sleeping for more.
+    /// That saves entries into the kernel, because the end of a send would end the wait for the
+    /// next request.
     ///
     /// The kernel carries out such a send while it takes the submission (`MSG_DONTWAIT`), and makes
     /// a completion only if not all was sent (`MSG_WAITALL`, `IOSQE_CQE_SKIP_SUCCESS`).

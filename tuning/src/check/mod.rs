@@ -169,7 +169,7 @@ macro_rules! checks {
 }
 
 checks! {
-    "kernel" kernel::release, "the server's io_uring needs 6.1; 6.12 waits and receives in batches";
+    "kernel" kernel::release, "the server's io_uring needs 6.1; 6.12 fills receive buffers in turn";
     "io_uring" kernel::io_uring, "all networking goes through io_uring";
     "seccomp" kernel::seccomp, "container runtimes filter io_uring out unless told otherwise";
     "clock" kernel::clock, "a clock that is read by a system call costs more than a cache hit";

@@ -174,8 +174,8 @@
 //!
 //! | during | server | alone | meanwhile | times | done |
 //! |---|---|---|---|---|---|
-//! | growing | memcached | 5161 | 11436 | 2.18 (2.02-3.35) | 5.0 M stored |
-//! | growing | ringcached | 3701 | 8339 | 2.54 (2.08-3.90) | 5.0 M stored |
+//! | growing | memcached | 2554 | 6898 | 2.78 (1.95-2.91) | 5.0 M stored |
+//! | growing | ringcached | 3138 | 5104 | 1.63 (1.14-2.07) | 5.0 M stored |
 //! | steady | memcached | 4579 | 10338 | 2.26 (1.65-2.91) | 0.8 M stored |
 //! | steady | ringcached | 13165 | 7266 | 0.55 (0.38-1.19) | 0.8 M stored |
 //! | reassigning | memcached | 4862 | 12247 | 2.42 (1.36-6.22) | 834 pages moved of 256 |
@@ -187,12 +187,12 @@
 //! | dumping | memcached | 7696 | 3082 | 0.65 (0.40-0.74) | 7.8 M lines |
 //! | dumping | ringcached | 7442 | 6078 | 0.61 (0.55-4.39) | 17.0 M lines |
 //!
-//! What a prober waits for at worst is the virtual machine's doing: 4 to 13 ms with a server that
-//! does nothing else. A cache that grows at 100,000 stores a second is no worse than one that gets
-//! the same stores and does not grow (8.3 and 7.3 ms), but it is more than twice one that idled in
-//! a calm moment. Traced (`perf record -e raw_syscalls:sys_enter,raw_syscalls:sys_exit` with
-//! `sched:sched_switch` and `exceptions:page_fault_user`), the core had five pauses of over a
-//! millisecond in ten seconds of growth; in each the kernel had given its CPU to somebody else.
+//! What a prober waits for at worst is the virtual machine's doing: 3 to 13 ms with a server that
+//! does nothing else. `growing` was measured again after the index had its memory in time and cores
+//! no longer waited for batches; before that it was 2.54 (2.08-3.90). Traced (`perf record -e
+//! raw_syscalls:sys_enter,raw_syscalls:sys_exit` with `sched:sched_switch` and
+//! `exceptions:page_fault_user`), the core had five pauses of over a millisecond in ten seconds of
+//! growth; in each the kernel had given its CPU to somebody else.
 //!
 //! # Huge pages
 //!

@@ -282,7 +282,9 @@ impl Shard {
         let header = self.slabs.arena.header(loc);
         let chunk_bytes = self.slabs.table.chunk_bytes(self.slabs.class_of(loc));
         let room = chunk_bytes.checked_sub(header.value_at());
-        let Some(room) = room.filter(|_| header.sequence() <= self.sequence) else {
+        let has_its_parts = !header.is_marked(mark::WIDE_CAS) || header.has(flag::LARGE);
+        let can_be = has_its_parts && header.sequence() <= self.sequence;
+        let Some(room) = room.filter(|_| can_be) else {
             return Err(Unusable::Damaged("an item can't be"));
         };
         let (value_bytes, next) = if header.has(flag::LARGE) {

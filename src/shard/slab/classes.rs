@@ -35,9 +35,9 @@ pub const TABLE_MEMORY_BYTES: [usize; 3] = [0, 24 << 20, 128 << 20];
 struct Fineness {
     /// Sizes after the smallest one, as far as they are larger and locations can name them.
     listed: &'static [usize],
-    /// Steps that are taken instead of each one by the factor,
+    /// Steps that are taken instead of each one by the factor.
     steps: i32,
-    /// to sizes below this.
+    /// Sizes from here on grow by the factor as it is.
     fine_below: usize,
 }
 
@@ -138,6 +138,7 @@ impl ClassTable {
     }
 
     /// Makes the table of explicit sizes, in order; the largest chunk comes behind them.
+    /// `memory_bytes` is what the shard has.
     ///
     /// # Panics
     /// If they do not rise, or there are too many.

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::*;
+use crate::shard::item::{HEADER_BYTES, mark};
 use crate::shard::slab::PAGE_BYTES;
 use crate::shard::tests::model::Model;
 use crate::shard::tests::{key, read, set};
@@ -151,6 +152,21 @@ fn two_items_with_one_key_condemn_the_file() {
     drop(shard);
     place.raw.write_all_at(b"twin-1", at).unwrap();
     assert!(matches!(place.again(0), Err(Unusable::Damaged("two items have the same key"))));
+}
+
+#[test]
+fn an_item_that_claims_a_chosen_cas_id_without_room_for_one_condemns_the_file() {
+    let (mut place, mut shard) = Place::new(small());
+    set(&mut shard, b"a key over which that id would be written", b"1");
+    let at = shard.slabs.arena.book().region_bytes().windows(5).position(|w| w == b"a key");
+    let time_at = at.expect("the item is there") - HEADER_BYTES + 8;
+    drop(shard);
+    let mut time = [0; 4];
+    let time_at = (2 << 20) + time_at as u64;
+    place.raw.read_exact_at(&mut time, time_at).unwrap();
+    let claimed = u32::from_le_bytes(time) | mark::WIDE_CAS;
+    place.raw.write_all_at(&claimed.to_le_bytes(), time_at).unwrap();
+    assert!(matches!(place.again(0), Err(Unusable::Damaged("an item can't be"))));
 }
 
 #[test]
